@@ -1,0 +1,117 @@
+"""Every error that a user can meet: one stable code, one HTTP status, one party at fault.
+
+Raise `PlatError("function_not_found", "...")`; `problem()` makes the RFC 9457 document. The table
+below is the only place where a code meets a status; `docs/errors.md` is checked against it.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from plat.model import Problem
+
+
+class Fault(StrEnum):
+    """Whose doing it was: what to look at first."""
+
+    CALLER = "caller"
+    FUNCTION = "function"
+    INSTANCE = "instance"
+    CAPACITY = "capacity"
+    TIME = "time"
+    PLATFORM = "platform"
+
+
+class ErrorKind(NamedTuple):
+    status: int
+    title: str
+    fault: Fault
+
+
+ERRORS: dict[str, ErrorKind] = {
+    "bad_request": ErrorKind(400, "The request cannot be read", Fault.CALLER),
+    "unauthorized": ErrorKind(401, "A valid token is needed", Fault.CALLER),
+    "not_found": ErrorKind(404, "No such page", Fault.CALLER),
+    "function_not_found": ErrorKind(404, "No such function", Fault.CALLER),
+    "version_not_found": ErrorKind(404, "No such version", Fault.CALLER),
+    "method_not_allowed": ErrorKind(405, "The method is not allowed here", Fault.CALLER),
+    "version_not_deployable": ErrorKind(409, "The version cannot be made live", Fault.CALLER),
+    "deploy_in_progress": ErrorKind(409, "Another deploy of this function is running", Fault.CALLER),
+    "body_too_large": ErrorKind(413, "The body is too large", Fault.CALLER),
+    "unsupported_media_type": ErrorKind(415, "The body's media type is not understood", Fault.CALLER),
+    "invalid": ErrorKind(422, "The request is not valid", Fault.CALLER),
+    "invalid_archive": ErrorKind(422, "The archive is refused", Fault.CALLER),
+    "handler_module_not_found": ErrorKind(422, "The handler's module does not exist", Fault.FUNCTION),
+    "handler_not_found": ErrorKind(422, "The handler's module has no such function", Fault.FUNCTION),
+    "handler_import_failed": ErrorKind(422, "Importing the handler raised an error", Fault.FUNCTION),
+    "handler_syntax_error": ErrorKind(422, "The handler's code has a syntax error", Fault.FUNCTION),
+    "instance_start_failed": ErrorKind(422, "An instance of the version does not start", Fault.FUNCTION),
+    "queue_full": ErrorKind(429, "Too many calls are waiting", Fault.CAPACITY),
+    "rate_limited": ErrorKind(429, "The function's rate limit is reached", Fault.CAPACITY),
+    "internal": ErrorKind(500, "The platform made a mistake", Fault.PLATFORM),
+    "function_error": ErrorKind(500, "The function raised an error", Fault.FUNCTION),
+    "instance_crashed": ErrorKind(502, "The instance ended during the call", Fault.INSTANCE),
+    "bad_response": ErrorKind(502, "The instance's answer is not HTTP", Fault.INSTANCE),
+    "function_stopped": ErrorKind(503, "The function is stopped", Fault.CAPACITY),
+    "function_not_deployed": ErrorKind(503, "The function has no live version", Fault.CAPACITY),
+    "no_instance": ErrorKind(503, "No instance could take the call in time", Fault.CAPACITY),
+    "instance_unavailable": ErrorKind(503, "No instance can be started", Fault.CAPACITY),
+    "engine_unavailable": ErrorKind(503, "The Docker engine does not answer", Fault.PLATFORM),
+    "control_unavailable": ErrorKind(503, "The control service does not answer", Fault.PLATFORM),
+    "pool_unavailable": ErrorKind(503, "The pool does not answer", Fault.PLATFORM),
+    "builder_unavailable": ErrorKind(503, "The builder does not answer", Fault.PLATFORM),
+    "database_busy": ErrorKind(503, "The database is locked by another process", Fault.PLATFORM),
+    "starting": ErrorKind(503, "The platform is starting", Fault.PLATFORM),
+    "shutting_down": ErrorKind(503, "The platform is shutting down", Fault.PLATFORM),
+    "timeout": ErrorKind(504, "The function did not answer in time", Fault.TIME),
+    "disk_full": ErrorKind(507, "The disk is full", Fault.PLATFORM),
+}
+
+PROBLEM_TYPE_PREFIX = "urn:plat:error:"
+
+
+class PlatError(Exception):
+    """An error with a code of the table above. `detail` names the thing, the value and what to do."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        retry_after_s: float | None = None,
+        reason: str | None = None,
+        traceback: str | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.kind = ERRORS[code]
+        self.code = code
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+        self.reason = reason
+        self.traceback = traceback
+
+    @property
+    def status(self) -> int:
+        return self.kind.status
+
+    def problem(self, call_id: str = "") -> Problem:
+        return Problem(
+            type=PROBLEM_TYPE_PREFIX + self.code,
+            title=self.kind.title,
+            status=self.kind.status,
+            detail=self.detail,
+            code=self.code,
+            call_id=call_id,
+            reason=self.reason,
+            traceback=self.traceback,
+        )
+
+    @classmethod
+    def from_problem(cls, problem: Problem) -> "PlatError":
+        """The error that another service of ours answered; an unknown code becomes `internal`."""
+        code = problem.code if problem.code in ERRORS else "internal"
+        return cls(code, problem.detail, reason=problem.reason, traceback=problem.traceback)
+
+
+def retry_after_value(seconds: float) -> str:
+    """`Retry-After` in whole seconds (RFC 9110, 10.2.3), rounded up and at least 1."""
+    return str(max(1, -int(-seconds // 1)))

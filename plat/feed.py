@@ -1,0 +1,187 @@
+"""The messages between services, as tagged msgspec structs in msgpack, one per WebSocket frame.
+
+Three streams: control -> pool (the function table), pool -> router (routes and slots), and
+router -> pool (demand and returns). Each begins with the whole truth and goes on with changes; after
+a reconnect it begins again, so a lost message can never stay lost.
+"""
+
+import msgspec
+from msgspec import Struct
+
+from plat.model import VersionSpec
+
+UNLIMITED_SLOTS = 1_000_000
+"""What a router is granted at an instance with `concurrency = 0`: more than it can ever use at once."""
+
+
+class VersionEntry(Struct, frozen=True):
+    """One deployable version. `id` is unique for ever, also when a deleted function's name comes back."""
+
+    id: str
+    function: str
+    number: int
+    digest: str
+    spec: VersionSpec
+
+
+class FunctionEntry(Struct, frozen=True):
+    """What pool and routers need to know of a function."""
+
+    name: str
+    live: int | None
+    stopped: bool
+    auth: str
+    min: int
+    max: int
+    idle_s: float
+    rate: float | None
+    burst: int | None
+    versions: list[VersionEntry]
+
+
+# --- control -> pool
+
+
+class Table(Struct, frozen=True, tag="table"):
+    """All functions, and the SHA-256 (hexadecimal) of each token that may call and administer."""
+
+    functions: list[FunctionEntry]
+    tokens: list[str]
+
+
+class FunctionPut(Struct, frozen=True, tag="function_put"):
+    function: FunctionEntry
+
+
+class FunctionDropped(Struct, frozen=True, tag="function_dropped"):
+    name: str
+
+
+FromControl = Table | FunctionPut | FunctionDropped
+
+
+# --- pool -> router
+
+
+class RouteVersion(Struct, frozen=True):
+    id: str
+    number: int
+    concurrency: int
+    timeout_s: float
+
+
+class Route(Struct, frozen=True):
+    """What a router needs to know of a function."""
+
+    name: str
+    live: int | None
+    stopped: bool
+    auth: str
+    idle_s: float
+    rate: float | None
+    burst: int | None
+    versions: list[RouteVersion]
+
+
+class Routes(Struct, frozen=True, tag="routes"):
+    """The whole table. The first message after a router's `Hello`."""
+
+    routes: list[Route]
+    tokens: list[str]
+    forfeited: list[str]
+    """Instances named in `Hello` that the pool does not know: the router forgets them."""
+
+
+class RoutePut(Struct, frozen=True, tag="route_put"):
+    route: Route
+
+
+class RouteDropped(Struct, frozen=True, tag="route_dropped"):
+    name: str
+
+
+class Grant(Struct, frozen=True, tag="grant"):
+    """`slots` more slots at an instance are the router's to use."""
+
+    instance: str
+    version: str
+    address: str
+    slots: int
+
+
+class Reclaim(Struct, frozen=True, tag="reclaim"):
+    """Give back `slots` slots: idle ones at once, the rest as their calls end."""
+
+    instance: str
+    slots: int
+
+
+class Gone(Struct, frozen=True, tag="gone"):
+    """The instance has ended. `reason` is a word (`out_of_memory`, `exited`, …), `detail` a sentence."""
+
+    instance: str
+    reason: str
+    detail: str
+
+
+class StartFailed(Struct, frozen=True, tag="start_failed"):
+    """No instance of the version can be started now: fail whoever waits with this error."""
+
+    version: str
+    code: str
+    detail: str
+    reason: str | None = None
+
+
+ToRouter = Routes | RoutePut | RouteDropped | Grant | Reclaim | Gone | StartFailed
+
+
+# --- router -> pool
+
+
+class Held(Struct, frozen=True):
+    instance: str
+    slots: int
+
+
+class Hello(Struct, frozen=True, tag="hello"):
+    """The first message: who I am, and the slots I hold, so that a restarted pool can count them."""
+
+    router: str
+    held: list[Held]
+
+
+class Demand(Struct, frozen=True, tag="demand"):
+    """Calls of a version that wait for a slot, and calls in flight; `queued` = 0 takes it back."""
+
+    version: str
+    queued: int
+    in_flight: int
+
+
+class Returned(Struct, frozen=True, tag="returned"):
+    """Slots given back, unused for the last `idle_s` seconds."""
+
+    instance: str
+    slots: int
+    idle_s: float
+
+
+class Faulted(Struct, frozen=True, tag="faulted"):
+    """A call at the instance went wrong so that the instance must not be used again.
+
+    `reason`: `timeout` (a call still runs there) or `unreachable` (no connection could be made).
+    The slot of that call is not returned.
+    """
+
+    instance: str
+    reason: str
+
+
+FromRouter = Hello | Demand | Returned | Faulted
+
+_encoder = msgspec.msgpack.Encoder()
+encode = _encoder.encode
+decode_from_control = msgspec.msgpack.Decoder(FromControl).decode
+decode_to_router = msgspec.msgpack.Decoder(ToRouter).decode
+decode_from_router = msgspec.msgpack.Decoder(FromRouter).decode

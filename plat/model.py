@@ -1,0 +1,211 @@
+"""The shared words as msgspec types: function spec, version, instance, and the API's answers.
+
+Types and their bounds only: no I/O, no rules that need a second object.
+"""
+
+import re
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+"""A function's name is a DNS label (RFC 1123), so that it can become a sub-domain."""
+
+ENV_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
+
+HANDLER_PATTERN = r"^[A-Za-z_][A-Za-z0-9_./-]*\.[A-Za-z_][A-Za-z0-9_]*$"
+
+FunctionName = Annotated[
+    str,
+    Meta(pattern=NAME_PATTERN, description="lower-case letters, digits and inner hyphens, 1 to 63 of them"),
+]
+VersionNumber = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+EnvName = Annotated[str, Meta(pattern=ENV_NAME_PATTERN)]
+EnvValue = Annotated[str, Meta(max_length=32_768, pattern=r"^[^\x00]*$")]
+
+Runtime = Literal["python", "node"]
+VersionState = Literal["building", "ready", "failed"]
+
+_NAME = re.compile(NAME_PATTERN)
+
+
+def is_function_name(text: str) -> bool:
+    return _NAME.match(text) is not None and not text.endswith("\n")
+
+
+class Scale(Struct, frozen=True, forbid_unknown_fields=True):
+    """How many instances, and how many calls each takes at a time."""
+
+    concurrency: Annotated[int, Meta(ge=0, le=1000, description="calls at a time; 0: unlimited")] = 1
+    min: Annotated[int, Meta(ge=0, le=1000, description="instances kept when idle")] = 0
+    max: Annotated[int, Meta(ge=1, le=1000, description="instances at most")] = 20
+    idle_s: Annotated[float, Meta(ge=0.1, le=86_400, description="seconds without a call until stopped")] = 60
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True):
+    """What one call and one instance may use."""
+
+    timeout_s: Annotated[float, Meta(ge=0.1, le=3600)] = 30
+    memory_mb: Annotated[int, Meta(ge=16, le=1_048_576)] = 128
+    cpu: Annotated[float, Meta(ge=0.01, le=1024, description="processors")] = 1.0
+    rate: Annotated[float, Meta(gt=0, le=1e9, description="calls a second")] | None = None
+    burst: (
+        Annotated[int, Meta(ge=1, le=10**9, description="calls at once; default: one second of rate")] | None
+    ) = None
+
+
+class Access(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may call."""
+
+    auth: Literal["token", "public"] = "token"
+
+
+class FunctionSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """What plat.toml says, and what `PUT /v1/functions/<name>` takes: one shape for both."""
+
+    name: FunctionName
+    runtime: Runtime = "python"
+    handler: Annotated[str, Meta(pattern=HANDLER_PATTERN, max_length=256)] = "main.handler"
+    event: Literal["body", "http"] = "body"
+    scale: Scale = Scale()
+    limits: Limits = Limits()
+    access: Access = Access()
+    env: dict[EnvName, EnvValue] = field(default_factory=dict)
+
+
+class VersionSpec(Struct, frozen=True):
+    """The part of a spec that an instance is made of. Immutable: a change needs a new version."""
+
+    runtime: str
+    handler: str
+    event: str
+    concurrency: int
+    timeout_s: float
+    memory_mb: int
+    cpu: float
+    env: dict[str, str]
+
+    @classmethod
+    def of(cls, spec: FunctionSpec) -> "VersionSpec":
+        return cls(
+            runtime=spec.runtime,
+            handler=spec.handler,
+            event=spec.event,
+            concurrency=spec.scale.concurrency,
+            timeout_s=spec.limits.timeout_s,
+            memory_mb=spec.limits.memory_mb,
+            cpu=spec.limits.cpu,
+            env=spec.env,
+        )
+
+
+class Function(Struct, frozen=True, kw_only=True):
+    """A function as the API shows it."""
+
+    name: FunctionName
+    spec: FunctionSpec
+    live: VersionNumber | None
+    """The version that calls without a qualifier reach; none before the first deploy."""
+    stopped: bool
+    url: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class VersionError(Struct, frozen=True):
+    """Why a version could not be deployed."""
+
+    code: str
+    detail: str
+    traceback: str | None = None
+
+
+class Version(Struct, frozen=True, kw_only=True):
+    """A version as the API shows it."""
+
+    function: FunctionName
+    version: VersionNumber
+    state: VersionState
+    spec: VersionSpec
+    digest: str
+    """SHA-256 of the artifact, 64 hexadecimal digits."""
+    size_bytes: int
+    created_at: datetime
+    live: bool
+    unchanged: bool = False
+    """True in the answer to a deploy of what was live already: no version was made."""
+    error: VersionError | None = None
+
+
+class Instance(Struct, frozen=True, kw_only=True):
+    """An instance as the API shows it."""
+
+    id: str
+    function: FunctionName
+    version: VersionNumber
+    state: str
+    driver: str
+    started_at: datetime
+    slots: int
+    """Calls it can take at a time; 0: unlimited."""
+    slots_held: int
+    """Slots that routers hold, whether a call is in them or not."""
+
+
+class LogLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line that an instance wrote. `GET .../logs` answers one JSON document a line (NDJSON)."""
+
+    time: datetime
+    function: str
+    version: int
+    instance: str
+    stream: Literal["stdout", "stderr"]
+    message: str
+
+
+class FunctionPage(Struct, frozen=True):
+    items: list[Function]
+    next: str | None
+    """Hand it back as `after` for the next page; null on the last."""
+
+
+class VersionPage(Struct, frozen=True):
+    items: list[Version]
+    next: str | None
+
+
+class InstanceList(Struct, frozen=True):
+    items: list[Instance]
+
+
+class LiveChange(Struct, frozen=True, forbid_unknown_fields=True):
+    version: VersionNumber
+
+
+class ScaleChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is left out stays as it is."""
+
+    min: Annotated[int, Meta(ge=0, le=1000)] | None = None
+    max: Annotated[int, Meta(ge=1, le=1000)] | None = None
+
+
+class Artifact(Struct, frozen=True):
+    """The builder's answer: what it made of an upload."""
+
+    digest: str
+    size_bytes: int
+    files: int
+
+
+class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """RFC 9457 `application/problem+json`, with our stable `code`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    call_id: str = ""
+    reason: str | None = None
+    traceback: str | None = None
