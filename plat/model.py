@@ -21,8 +21,27 @@ FunctionName = Annotated[
     Meta(pattern=NAME_PATTERN, description="lower-case letters, digits and inner hyphens, 1 to 63 of them"),
 ]
 VersionNumber = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-EnvName = Annotated[str, Meta(pattern=ENV_NAME_PATTERN)]
-EnvValue = Annotated[str, Meta(max_length=32_768, pattern=r"^[^\x00]*$")]
+EnvName = Annotated[
+    str,
+    Meta(
+        pattern=ENV_NAME_PATTERN,
+        description="letters, digits and underscores, not a digit first, at most 128 of them",
+    ),
+]
+EnvValue = Annotated[
+    str,
+    Meta(
+        max_length=32_768, pattern=r"^[^\x00]*$", description="text of at most 32768 characters, without NUL"
+    ),
+]
+Handler = Annotated[
+    str,
+    Meta(
+        pattern=HANDLER_PATTERN,
+        max_length=256,
+        description="the module and the function in it, as in main.handler or lib/api.app",
+    ),
+]
 
 Runtime = Literal["python", "node"]
 VersionState = Literal["building", "ready", "failed"]
@@ -66,7 +85,7 @@ class FunctionSpec(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: FunctionName
     runtime: Runtime = "python"
-    handler: Annotated[str, Meta(pattern=HANDLER_PATTERN, max_length=256)] = "main.handler"
+    handler: Handler = "main.handler"
     event: Literal["body", "http"] = "body"
     scale: Scale = Scale()
     limits: Limits = Limits()
