@@ -36,6 +36,7 @@ ERRORS: dict[str, ErrorKind] = {
     "method_not_allowed": ErrorKind(405, "The method is not allowed here", Fault.CALLER),
     "version_not_deployable": ErrorKind(409, "The version cannot be made live", Fault.CALLER),
     "deploy_in_progress": ErrorKind(409, "Another deploy of this function is running", Fault.CALLER),
+    "request_timeout": ErrorKind(408, "The request did not arrive in time", Fault.CALLER),
     "body_too_large": ErrorKind(413, "The body is too large", Fault.CALLER),
     "unsupported_media_type": ErrorKind(415, "The body's media type is not understood", Fault.CALLER),
     "invalid": ErrorKind(422, "The request is not valid", Fault.CALLER),

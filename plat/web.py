@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import orjson
-from aiohttp import web
+from aiohttp import ClientSession, UnixConnector, web
 
 from plat.address import Address
 from plat.errors import PlatError, retry_after_value
@@ -59,7 +59,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except PlatError as error:
         return problem_response(error, call_id)
     except web.HTTPException as error:
-        return problem_response(_from_aiohttp(error, request), call_id)
+        answer = problem_response(_from_aiohttp(error, request), call_id)
+        if "Allow" in error.headers:
+            answer.headers["Allow"] = error.headers["Allow"]
+        return answer
     except Exception as error:
         return problem_response(_from_unexpected(error, request), call_id)
     if not response.prepared:
@@ -105,12 +108,28 @@ def translate(error: BaseException) -> PlatError | None:
     return None
 
 
-async def start_site(app: web.Application, address: Address) -> web.AppRunner:
+def session_for(address: Address) -> ClientSession:
+    """A client session whose paths (`/feed`) are those of the service at `address`."""
+    if address.path:
+        return ClientSession("http://service", connector=UnixConnector(address.path))
+    return ClientSession(f"http://{address.host}:{address.port}")
+
+
+async def start_site(
+    app: web.Application, address: Address, *, cancel_handlers: bool = False
+) -> web.AppRunner:
     """Serve `app` at `address`; a stale socket file of a killed process is replaced.
 
-    The caller ends it with `await runner.cleanup()`, which also removes the socket file.
+    With `cancel_handlers`, a handler is cancelled when its client goes away. The caller ends it with
+    `await runner.cleanup()`, which also removes the socket file.
     """
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=1,
+        handler_cancellation=cancel_handlers,
+    )
     await runner.setup()
     if address.path:
         path = Path(address.path)

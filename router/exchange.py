@@ -1,0 +1,239 @@
+"""One request to one upstream, and its answer, forwarded piece by piece with back-pressure.
+
+Used for calls and for the control API. Knows the client's request and an upstream connection; knows
+nothing of slots, routes or metrics.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from aiohttp import web
+
+from plat.errors import PlatError
+from plat.tasks import cancel, spawn
+from plat.web import CALL_ID_HEADER
+from router.http1 import (
+    LAST_CHUNK,
+    Headers,
+    ResponseHead,
+    end_to_end,
+    write_chunk,
+    write_response_head,
+)
+from router.upstream import ConnectionLostError, UpstreamConnection
+
+EARLY_BODY_BYTES = 64 * 1024
+"""A body up to this size is read before an upstream is asked for: a slow client holds nothing."""
+
+CLIENT_SILENCE_S = 60.0
+"""Seconds a client may pause within its body."""
+
+_NOT_FORWARDED = frozenset({b"host", b"content-length", b"expect", b"x-call-id"})
+_CALL_ID = CALL_ID_HEADER.encode()
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Sent(web.StreamResponse):
+    """Tells aiohttp that the answer has been written already, and whether the connection is kept."""
+
+    def __init__(self, status: int, *, keep_alive: bool) -> None:
+        super().__init__(status=status)
+        self._keep_alive = keep_alive
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        return None
+
+
+class SilenceError(Exception):
+    """The upstream did not begin its answer, or paused within it, for longer than allowed."""
+
+
+def is_upgrade(request: web.BaseRequest) -> bool:
+    options = request.headers.get("Connection", "").lower()
+    return "upgrade" in options and request.headers.get("Upgrade", "").lower() == "websocket"
+
+
+def request_headers(
+    request: web.BaseRequest, call_id: str, extra: Headers, left_out: frozenset[bytes] = frozenset()
+) -> Headers:
+    """What goes upstream: the client's headers, ours added, hop-by-hop ones replaced."""
+    headers = end_to_end(list(request.raw_headers), _NOT_FORWARDED | left_out)
+    headers.insert(0, (b"Host", request.headers.get("Host", "").encode("utf-8", "surrogateescape")))
+    headers.append((_CALL_ID, call_id.encode()))
+    headers += extra
+    if is_upgrade(request):
+        headers += [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
+    elif request.content_length is not None:
+        headers.append((b"Content-Length", str(request.content_length).encode()))
+    elif request.body_exists:
+        headers.append((b"Transfer-Encoding", b"chunked"))
+    return headers
+
+
+async def read_early(request: web.BaseRequest, body_limit_bytes: int) -> bytes | None:
+    """The whole body if it is known to be small, else None: it is streamed. Answers `Expect`."""
+    length = request.content_length
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.body_exists:
+        await request.writer.write(_CONTINUE)
+    if not request.body_exists:
+        return b""
+    if length is None or length > min(EARLY_BODY_BYTES, body_limit_bytes):
+        return None
+    return b"".join([piece async for piece in _client_pieces(request)])
+
+
+async def _client_pieces(request: web.BaseRequest) -> AsyncIterator[bytes]:
+    while True:
+        try:
+            async with asyncio.timeout(CLIENT_SILENCE_S):
+                piece = await request.content.readany()
+        except TimeoutError as error:
+            raise PlatError(
+                "request_timeout", f"No byte of the body came for {CLIENT_SILENCE_S:g} s."
+            ) from error
+        if not piece:
+            return
+        yield piece
+
+
+class Exchange:
+    """`await start(...)` gives the answer's head; `await forward(...)` sends the answer to the client."""
+
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        upstream: UpstreamConnection,
+        *,
+        silence_s: float,
+        body_limit_bytes: int,
+    ) -> None:
+        self._request = request
+        self._upstream = upstream
+        self._silence_s = silence_s
+        self._body_limit_bytes = body_limit_bytes
+        self._upload: asyncio.Task[None] | None = None
+        self._upload_error: PlatError | None = None
+        self._clock: asyncio.Timeout | None = None
+        self.answered = False
+        """Whether any byte of the answer has gone to the client."""
+
+    async def start(self, head: bytes, body: bytes | None) -> ResponseHead:
+        """Send the request; the final answer's head. Interim answers are forwarded as they come.
+
+        Raises SilenceError, ConnectionLostError, BadResponseError, or PlatError for the client's body.
+        """
+        try:
+            async with asyncio.timeout(None) as self._clock:
+                if body is None:
+                    self._upload = spawn(self._send_streamed(head), "upload")
+                else:
+                    await self._upstream.send(head + body)
+                    self._start_clock()
+                return await self._final_head()
+        except TimeoutError as error:
+            raise SilenceError from error
+        except ConnectionLostError:
+            if self._upload_error is not None:
+                raise self._upload_error from None
+            raise
+        finally:
+            self._clock = None
+
+    async def forward(self, head: ResponseHead, call_id: str, on_complete: Callable[[], None]) -> Sent:
+        """The answer to the client. `on_complete` is called once the upstream has sent all of it.
+
+        Raises what `start` raises, and ConnectionError when the client has gone.
+        """
+        request, upstream, writer = self._request, self._upstream, self._request.writer
+        bodiless = head.length == 0
+        close_delimited = head.length is None and request.version < (1, 1)
+        chunked = head.length is None and not close_delimited
+        keep_alive = request.keep_alive and not close_delimited
+        out = write_response_head(
+            head.status, head.reason, _response_headers(head, call_id, chunked=chunked, keep_alive=keep_alive)
+        )
+        piece = b"" if bodiless else upstream.read_now()
+        while True:
+            complete = upstream.complete
+            if piece:
+                out += write_chunk(piece) if chunked else piece
+            if complete:
+                out += LAST_CHUNK if chunked else b""
+                await self._end_upload()
+                on_complete()
+            self.answered = True
+            if out:
+                await writer.write(out)
+            if complete:
+                return Sent(head.status, keep_alive=keep_alive)
+            piece, out = await self._read(), b""
+
+    async def stop_upload(self) -> None:
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            await cancel(upload)
+
+    # --- steps
+
+    async def _final_head(self) -> ResponseHead:
+        while True:
+            head = await self._upstream.response_head(self._request.method)
+            if not head.interim or head.status == 101:
+                return head
+            if head.status != 100 and self._request.version >= (1, 1):
+                await self._request.writer.write(
+                    write_response_head(head.status, head.reason, end_to_end(head.headers))
+                )
+
+    async def _read(self) -> bytes:
+        try:
+            async with asyncio.timeout(self._silence_s):
+                return await self._upstream.read()
+        except TimeoutError as error:
+            raise SilenceError from error
+
+    async def _send_streamed(self, head: bytes) -> None:
+        """Send a body as it comes. A fault of the client's ends the exchange from here."""
+        chunked = self._request.content_length is None
+        sent = 0
+        try:
+            await self._upstream.send(head)
+            async for piece in _client_pieces(self._request):
+                sent += len(piece)
+                if sent > self._body_limit_bytes:
+                    raise PlatError(
+                        "body_too_large", f"The body is over the limit of {self._body_limit_bytes} bytes."
+                    )
+                await self._upstream.send(write_chunk(piece) if chunked else piece)
+            if chunked:
+                await self._upstream.send(LAST_CHUNK)
+        except PlatError as error:
+            self._upload_error = error
+            self._upstream.close()
+        except (ConnectionLostError, ConnectionError):
+            return  # whoever reads the answer sees the same, and knows what to make of it
+        self._start_clock()
+
+    def _start_clock(self) -> None:
+        """The function's time begins when it has all of the request."""
+        if self._clock is not None and not self._clock.expired():
+            self._clock.reschedule(asyncio.get_running_loop().time() + self._silence_s)
+
+    async def _end_upload(self) -> None:
+        """An answer that is complete ends the upload, wherever that is."""
+        if self._upload is not None and not self._upload.done():
+            self._upstream.close()
+        await self.stop_upload()
+
+
+def _response_headers(head: ResponseHead, call_id: str, *, chunked: bool, keep_alive: bool) -> Headers:
+    headers = [pair for pair in end_to_end(head.headers) if pair[0].lower() != b"x-call-id"]
+    headers.append((_CALL_ID, call_id.encode()))
+    if chunked:
+        headers.append((b"Transfer-Encoding", b"chunked"))
+    if not keep_alive:
+        headers.append((b"Connection", b"close"))
+    return headers

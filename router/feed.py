@@ -1,0 +1,202 @@
+"""The link to the pool: sends demand and returns, applies routes, grants and deaths, reconnects for ever.
+
+While the pool is away the router goes on with the routes and the slots it has.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable
+
+import aiohttp
+import msgspec
+
+from plat.address import Address
+from plat.errors import PlatError
+from plat.feed import (
+    Demand,
+    Faulted,
+    FromRouter,
+    Gone,
+    Grant,
+    Hello,
+    Reclaim,
+    RouteDropped,
+    RoutePut,
+    Routes,
+    StartFailed,
+    ToRouter,
+    decode_to_router,
+    encode,
+)
+from plat.logs import get_logger
+from plat.tasks import spawn
+from plat.web import session_for
+from router.admission import Tokens
+from router.routes import RouteTable
+from router.slots import SlotTable, VersionSlots
+
+log = get_logger(__name__)
+
+DEMAND_INTERVAL_S = 0.005
+"""Demand is sent at once, then at most this often: under load it changes with every call."""
+
+RECONNECT_S = (0.02, 0.5)
+"""First and longest wait between attempts to reach the pool."""
+
+_REMEMBERED_DEATHS = 1000
+
+
+class PoolLink:
+    """Keeps `slots`, `routes` and `tokens` as the pool says. `run` until cancelled."""
+
+    def __init__(
+        self, router: str, address: Address, *, clock: Callable[[], float], queue_limit: int
+    ) -> None:
+        self.slots = SlotTable(self._send, self._demand_changed, queue_limit)
+        self.routes = RouteTable()
+        self.tokens = Tokens()
+        self._router = router
+        self._address = address
+        self._clock = clock
+        self._outbox: deque[FromRouter] = deque()
+        self._filled = asyncio.Event()
+        self._dirty: dict[str, VersionSlots] = {}
+        self._flush: asyncio.TimerHandle | None = None
+        self._flushed_at = float("-inf")
+        self._deaths: dict[str, Gone] = {}
+        self._mourners: dict[str, list[asyncio.Future[Gone]]] = {}
+        self.connected = False
+
+    # --- for calls
+
+    async def obituary(self, instance: str, wait_s: float) -> Gone | None:
+        """Why an instance died; None if the pool does not say in time (it may live). Cancellable."""
+        if instance in self._deaths:
+            return self._deaths[instance]
+        future: asyncio.Future[Gone] = asyncio.get_running_loop().create_future()
+        mourners = self._mourners.setdefault(instance, [])
+        mourners.append(future)
+        try:
+            async with asyncio.timeout(wait_s):
+                return await future
+        except TimeoutError:
+            return None
+        finally:
+            mourners.remove(future)
+            if not mourners:
+                self._mourners.pop(instance, None)
+
+    def return_idle(self, hold_s: Callable[[str], float]) -> None:
+        """Slots unused for long go back, if there is somebody to take them."""
+        if self.connected:
+            self.slots.return_idle(self._clock(), hold_s)
+
+    # --- the link
+
+    async def run(self) -> None:
+        wait_s = RECONNECT_S[0]
+        async with session_for(self._address) as session:
+            while True:
+                try:
+                    async with session.ws_connect("/feed", max_msg_size=0, heartbeat=10) as socket:
+                        await self._converse(socket)
+                        wait_s = RECONNECT_S[0]
+                except (aiohttp.ClientError, OSError, msgspec.MsgspecError) as error:
+                    log.debug("pool is away", detail=str(error))
+                finally:
+                    self._disconnected()
+                await asyncio.sleep(wait_s * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
+                wait_s = min(wait_s * 2, RECONNECT_S[1])
+
+    async def _converse(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.slots.forget_debts()
+        faults = list(self._outbox)
+        self._outbox.clear()
+        await socket.send_bytes(encode(Hello(self._router, self.slots.held())))
+        self._outbox.extend(faults)
+        self.connected = True
+        for version in self.slots.versions():
+            if version.waiting:
+                self._demand_changed(version)
+        sender = spawn(self._send_all(socket), "pool link sender")
+        try:
+            async for message in socket:
+                if message.type is aiohttp.WSMsgType.BINARY:
+                    self._apply(decode_to_router(message.data))
+        finally:
+            sender.cancel()
+
+    async def _send_all(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        while True:
+            while self._outbox:
+                await socket.send_bytes(encode(self._outbox.popleft()))
+            self._filled.clear()
+            await self._filled.wait()
+
+    def _disconnected(self) -> None:
+        """What was not sent is told by the next Hello, but for instances that must not be used."""
+        if self.connected:
+            log.warning("the pool is away; going on with what is here", slots=len(self.slots.held()))
+        self.connected = False
+        self._outbox = deque(message for message in self._outbox if isinstance(message, Faulted))
+
+    # --- out
+
+    def _send(self, message: FromRouter) -> None:
+        if self.connected or isinstance(message, Faulted):
+            self._outbox.append(message)
+            self._filled.set()
+
+    def _demand_changed(self, version: VersionSlots) -> None:
+        self._dirty[version.id] = version
+        if self._flush is None and self.connected:
+            loop = asyncio.get_running_loop()
+            due = max(0.0, self._flushed_at + DEMAND_INTERVAL_S - loop.time())
+            self._flush = loop.call_later(due, self._flush_demand)
+
+    def _flush_demand(self) -> None:
+        self._flush = None
+        self._flushed_at = asyncio.get_running_loop().time()
+        dirty, self._dirty = self._dirty, {}
+        for version in dirty.values():
+            self._send(Demand(version.id, version.waiting, version.in_flight))
+
+    # --- in
+
+    def _apply(self, message: ToRouter) -> None:
+        match message:
+            case Grant():
+                self.slots.grant(message, self._clock())
+            case Reclaim():
+                self.slots.reclaim(message, self._clock())
+            case Gone():
+                self._buried(message)
+            case StartFailed():
+                error = PlatError(message.code, message.detail, reason=message.reason, retry_after_s=1)
+                self.slots.fail_waiters(message.version, error)
+            case Routes():
+                self._replace(message)
+            case RoutePut():
+                self.routes.put(message.route)
+            case RouteDropped():
+                self.routes.drop(message.name)
+            case _:
+                raise AssertionError(f"unknown message {message!r}")
+
+    def _replace(self, message: Routes) -> None:
+        self.routes.replace(message.routes)
+        self.tokens.replace(message.tokens)
+        for instance in message.forfeited:
+            self.slots.drop(instance)
+
+    def _buried(self, message: Gone) -> None:
+        self._deaths[message.instance] = message
+        while len(self._deaths) > _REMEMBERED_DEATHS:
+            self._deaths.pop(next(iter(self._deaths)))
+        for mourner in self._mourners.get(message.instance, ()):
+            if not mourner.done():
+                mourner.set_result(message)
+        instance = self.slots.drop(message.instance)
+        while instance is not None and instance.connections:
+            instance.connections.pop().close()

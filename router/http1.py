@@ -1,0 +1,244 @@
+"""HTTP/1.1 as an instance may speak it: strict patterns for heads, chunks and lengths (RFC 9112).
+
+Decides only. Whatever an instance sends that two parsers could read in two ways is refused.
+"""
+
+import re
+from typing import NamedTuple
+
+HEAD_LIMIT_BYTES = 64 * 1024
+"""Largest response head; nginx's default is 4 to 8 KB, Node's 16 KB."""
+
+_TRAILER_LIMIT_BYTES = 8 * 1024
+_CHUNK_LINE_LIMIT_BYTES = 256
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_VALUE = rb"[\t \x21-\x7e\x80-\xff]*"
+_HEAD = re.compile(
+    rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ("
+    + _VALUE
+    + rb"))?\r\n((?:"
+    + _TOKEN
+    + rb":"
+    + _VALUE
+    + rb"\r\n)*)\r\n"
+)
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;" + _VALUE + rb")?")
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Headers of one connection only, never forwarded (RFC 9110, 7.6.1), in lower case."""
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class BadResponseError(Exception):
+    """What the instance sent is not an HTTP/1.1 answer that every parser reads the same way."""
+
+
+class ResponseHead(NamedTuple):
+    status: int
+    reason: bytes
+    headers: Headers
+    """As they came: order and case kept, hop-by-hop headers included."""
+    length: int | None
+    """Bytes of the body; None: chunked or to the end of the connection."""
+    chunked: bool
+    keep_alive: bool
+
+    @property
+    def interim(self) -> bool:
+        return self.status < 200
+
+
+def parse_head(data: bytes, request_method: str) -> ResponseHead:
+    """A whole head, with its empty line. Raises BadResponseError."""
+    match = _HEAD.fullmatch(data)
+    if match is None:
+        raise BadResponseError(f"the answer does not begin with a valid HTTP/1.1 head: {data[:80]!r}")
+    minor, status_text, reason, lines = match.groups()
+    status = int(status_text)
+    headers = [_split(line) for line in lines.split(b"\r\n")[:-1]]
+    length, chunked = _framing(headers)
+    if request_method == "HEAD" or status < 200 or status in (204, 304):
+        length, chunked = 0, False
+    connection = _connection_options(headers)
+    keep_alive = b"close" not in connection and (minor == b"1" or b"keep-alive" in connection)
+    return ResponseHead(status, reason or b"", headers, length, chunked, keep_alive)
+
+
+def _split(line: bytes) -> tuple[bytes, bytes]:
+    name, _, value = line.partition(b":")
+    return name, value.strip(b" \t")
+
+
+def _framing(headers: Headers) -> tuple[int | None, bool]:
+    lengths = [value for name, value in headers if name.lower() == b"content-length"]
+    encodings = [value for name, value in headers if name.lower() == b"transfer-encoding"]
+    if encodings:
+        if lengths or [each.lower() for each in encodings] != [b"chunked"]:
+            raise BadResponseError(f"Transfer-Encoding {encodings} with Content-Length {lengths}")
+        return None, True
+    if not lengths:
+        return None, False
+    if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]):
+        raise BadResponseError(f"Content-Length {lengths}")
+    return int(lengths[0]), False
+
+
+def _connection_options(headers: Headers) -> set[bytes]:
+    values = [value.lower() for name, value in headers if name.lower() == b"connection"]
+    return {option.strip() for value in values for option in value.split(b",")}
+
+
+def end_to_end(headers: Headers, but: frozenset[bytes] = frozenset()) -> Headers:
+    """The headers to forward: without hop-by-hop ones, those that Connection names, and `but`."""
+    left_out = HOP_BY_HOP | _connection_options(headers) | but
+    return [(name, value) for name, value in headers if name.lower() not in left_out]
+
+
+def write_request_head(method: str, target: str, headers: Headers) -> bytes:
+    start = f"{method} {target} HTTP/1.1".encode("utf-8", "surrogateescape")
+    return _write_head(start, headers)
+
+
+def write_response_head(status: int, reason: bytes, headers: Headers) -> bytes:
+    return _write_head(b"HTTP/1.1 %d %b" % (status, reason), headers)
+
+
+def _write_head(start: bytes, headers: Headers) -> bytes:
+    lines = [start]
+    lines += [name + b": " + value for name, value in headers]
+    lines += [b"", b""]
+    return b"\r\n".join(lines)
+
+
+def write_chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+class LengthBody:
+    """A body of a known length."""
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+
+    @property
+    def complete(self) -> bool:
+        return self._left == 0
+
+    def feed(self, buffer: bytearray) -> bytes:
+        """The next piece of the body, taken off the buffer's front; empty if there is none yet."""
+        piece = bytes(buffer[: self._left])
+        del buffer[: len(piece)]
+        self._left -= len(piece)
+        return piece
+
+    def end(self) -> None:
+        if self._left:
+            raise BadResponseError(f"the answer ended {self._left} bytes early")
+
+
+class StreamBody:
+    """A body to the end of the connection."""
+
+    complete = False
+
+    def feed(self, buffer: bytearray) -> bytes:
+        piece = bytes(buffer)
+        buffer.clear()
+        return piece
+
+    def end(self) -> None:
+        self.complete = True
+
+
+class ChunkedBody:
+    """A chunked body (RFC 9112, 7.1). Extensions and trailers are read and dropped."""
+
+    def __init__(self) -> None:
+        self._left = 0
+        """Bytes of the current chunk, its line break included; 0: a size line is next."""
+        self._trailer_bytes = 0
+        self._in_trailer = False
+        self.complete = False
+
+    def feed(self, buffer: bytearray) -> bytes:
+        pieces = []
+        while not self.complete and buffer:
+            if self._left:
+                pieces.append(self._take_data(buffer))
+                if self._left:
+                    break
+            elif not self._take_line(buffer):
+                break
+        return b"".join(pieces)
+
+    def end(self) -> None:
+        if not self.complete:
+            raise BadResponseError("the answer ended within a chunked body")
+
+    def _take_data(self, buffer: bytearray) -> bytes:
+        data = bytes(buffer[: max(0, self._left - 2)])
+        del buffer[: len(data)]
+        self._left -= len(data)
+        if self._left == 2 and len(buffer) >= 2:
+            if buffer[:2] != b"\r\n":
+                raise BadResponseError(f"a chunk ends with {bytes(buffer[:2])!r}, not with a line break")
+            del buffer[:2]
+            self._left = 0
+        return data
+
+    def _take_line(self, buffer: bytearray) -> bool:
+        end = buffer.find(b"\r\n")
+        if end < 0:
+            if len(buffer) > _TRAILER_LIMIT_BYTES:
+                raise BadResponseError("a chunk size or trailer line is too long")
+            return False
+        line = bytes(buffer[:end])
+        del buffer[: end + 2]
+        if self._in_trailer:
+            self._take_trailer(line)
+        else:
+            self._take_size(line)
+        return True
+
+    def _take_size(self, line: bytes) -> None:
+        match = _CHUNK_SIZE.fullmatch(line[:_CHUNK_LINE_LIMIT_BYTES])
+        if match is None:
+            raise BadResponseError(f"{line[:40]!r} is no chunk size")
+        size = int(match.group(1), 16)
+        if size:
+            self._left = size + 2
+        else:
+            self._in_trailer = True
+
+    def _take_trailer(self, line: bytes) -> None:
+        self._trailer_bytes += len(line)
+        if self._trailer_bytes > _TRAILER_LIMIT_BYTES:
+            raise BadResponseError("the trailers are too long")
+        self.complete = not line
+
+
+Body = LengthBody | StreamBody | ChunkedBody
+
+
+def body_of(head: ResponseHead) -> Body:
+    if head.chunked:
+        return ChunkedBody()
+    return StreamBody() if head.length is None else LengthBody(head.length)

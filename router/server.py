@@ -1,0 +1,127 @@
+"""One router process: puts the parts together, listens, and stops in order."""
+
+import asyncio
+import secrets
+import time
+from collections import Counter
+
+from aiohttp import web
+
+from plat.address import Address
+from plat.errors import PlatError
+from plat.logs import get_logger
+from plat.settings import Settings
+from plat.tasks import cancel, spawn
+from plat.web import call_id_of, problem_response, start_site
+from router.admission import Admission
+from router.control import ControlProxy, is_control
+from router.feed import PoolLink
+from router.limits import Limiter
+from router.metrics import Metrics
+from router.routes import FUNCTION_PREFIX, origin_form
+from router.streaming import Calls
+
+log = get_logger(__name__)
+
+TICK_S = 0.25
+HOLD_S = 5.0
+"""Idle slots are kept this long, or half of the function's `idle_s` if that is less."""
+
+KEEPALIVE_S = 75.0
+"""Idle client connections are closed after this (nginx's default)."""
+
+
+class Router:
+    """All parts of one router process."""
+
+    def __init__(self, settings: Settings, index: int) -> None:
+        name = f"router-{index}-{secrets.token_hex(4)}"
+        self._limiter = Limiter(settings.routers)
+        self._metrics = Metrics()
+        self.link = PoolLink(name, settings.pool, clock=time.monotonic, queue_limit=settings.queue_limit)
+        self._calls = Calls(
+            admission=Admission(self.link.routes, self.link.tokens, self._limiter, settings.body_limit_bytes),
+            slots=self.link.slots,
+            pool=self.link,
+            metrics=self._metrics,
+            queue_timeout_s=settings.queue_timeout_s,
+        )
+        upload_limit_bytes = max(settings.body_limit_bytes, settings.archive_limit_bytes)
+        self._control = ControlProxy(settings.control, upload_limit_bytes)
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = origin_form(request.raw_path)
+        if path.startswith(FUNCTION_PREFIX):
+            return await self._calls.handle(request, path)
+        if is_control(path):
+            return await self._control.handle(request, path)
+        error = PlatError("not_found", "Functions are at /function/<name>, the API is at /v1/functions.")
+        return problem_response(error, call_id_of(request))
+
+    async def tick(self) -> None:
+        """Give back what is idle, and forget what is gone. For ever."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.link.return_idle(self._hold_s)
+            self.link.slots.forget_empty()
+            self._limiter.keep(self.link.routes.__contains__)
+
+    def metrics(self) -> str:
+        in_flight: Counter[str] = Counter()
+        queued: Counter[str] = Counter()
+        for version in self.link.slots.versions():
+            route = self.link.routes.of_version(version.id)
+            if route is not None:
+                in_flight[route.name] += version.in_flight
+                queued[route.name] += version.waiting
+        return self._metrics.exposition(in_flight, queued)
+
+    def _hold_s(self, version_id: str) -> float:
+        route = self.link.routes.of_version(version_id)
+        return min(HOLD_S, route.idle_s / 2) if route else 0.0
+
+
+def admin_app(router: Router) -> web.Application:
+    """`/metrics`, `/healthz`, `/readyz` of this process."""
+
+    async def metrics(request: web.Request) -> web.Response:
+        return web.Response(text=router.metrics(), content_type="text/plain")
+
+    async def healthz(request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(request: web.Request) -> web.Response:
+        ready = router.link.routes.loaded
+        return web.Response(text="ok\n" if ready else "no routes yet\n", status=200 if ready else 503)
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", metrics), web.get("/healthz", healthz), web.get("/readyz", readyz)])
+    return app
+
+
+async def serve(settings: Settings, stop: asyncio.Event, *, index: int = 0) -> None:
+    """Run one router until `stop`, then let calls in flight finish, for `drain_s` at most.
+
+    Raises OSError if the port cannot be had.
+    """
+    router = Router(settings, index)
+    tasks = [spawn(router.link.run(), "pool link"), spawn(router.tick(), "router tick")]
+    server = web.Server(
+        router.handle,
+        handler_cancellation=True,
+        auto_decompress=False,
+        access_log=None,
+        keepalive_timeout=KEEPALIVE_S,
+    )
+    runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=settings.drain_s)
+    admin = await start_site(admin_app(router), Address(path=str(settings.run_dir / f"router-{index}.sock")))
+    try:
+        await runner.setup()
+        await web.TCPSite(runner, settings.host, settings.port, reuse_port=True, backlog=1024).start()
+        log.info("router ready", host=settings.host, port=settings.port)
+        await stop.wait()
+        log.info("router stops", in_flight=sum(each.in_flight for each in router.link.slots.versions()))
+    finally:
+        await runner.cleanup()
+        await cancel(*tasks)
+        await admin.cleanup()

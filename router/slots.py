@@ -1,0 +1,304 @@
+"""The slots a router holds: which call may go to which instance, and who waits (DESIGN 4).
+
+Decides only: no I/O, time passed in. What the pool must hear goes to `send`; a waiting call is a
+future that its task awaits. Taking and returning a slot is O(1).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from plat.errors import PlatError
+from plat.feed import Faulted, FromRouter, Grant, Held, Reclaim, Returned
+
+
+class Closable(Protocol):
+    def close(self) -> None: ...
+
+
+class InstanceSlots:
+    """The slots held at one instance. One of these objects, taken once, is the right to one call."""
+
+    __slots__ = (
+        "address",
+        "connections",
+        "debt",
+        "gone",
+        "granted",
+        "id",
+        "in_use",
+        "last_used",
+        "on_stack",
+        "version",
+    )
+
+    def __init__(self, grant: Grant, version: "VersionSlots", now: float) -> None:
+        self.id = grant.instance
+        self.address = grant.address
+        self.version = version
+        self.granted = 0
+        self.in_use = 0
+        self.debt = 0
+        """Slots the pool wants back as soon as they are free."""
+        self.on_stack = False
+        self.last_used = now
+        self.gone = False
+        self.connections: list[Closable] = []
+        """Idle upstream connections, the last used on top; `upstream` puts and takes them."""
+
+    @property
+    def free(self) -> int:
+        return 0 if self.gone else self.granted - self.in_use
+
+    def __repr__(self) -> str:
+        return f"<InstanceSlots {self.id} {self.in_use}/{self.granted} debt={self.debt} gone={self.gone}>"
+
+
+class Waiter:
+    """A call that waits for a slot. It *accepts* one: a call that has left is never handed any."""
+
+    __slots__ = ("future", "queued")
+
+    def __init__(self, future: "asyncio.Future[InstanceSlots]") -> None:
+        self.future = future
+        self.queued = True
+
+    def offer(self, instance: InstanceSlots) -> bool:
+        if self.future.done():
+            return False
+        self.future.set_result(instance)
+        return True
+
+    def fail(self, error: PlatError) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class VersionSlots:
+    """All that a router knows of one version: free slots, waiting calls, calls in flight."""
+
+    __slots__ = ("id", "in_flight", "instances", "stack", "waiters", "waiting")
+
+    def __init__(self, version_id: str) -> None:
+        self.id = version_id
+        self.stack: list[InstanceSlots] = []
+        """Instances with a free slot, each once, the last used on top; gone ones are skipped."""
+        self.instances: dict[str, InstanceSlots] = {}
+        self.waiters: deque[Waiter] = deque()
+        """In order of arrival. One that left stays until it comes to the front."""
+        self.waiting = 0
+        self.in_flight = 0
+
+
+class SlotTable:
+    """The slots of all versions.
+
+    `send` takes messages for the pool; `demand_changed` is told whose demand is to be sent anew.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[FromRouter], None],
+        demand_changed: Callable[[VersionSlots], None],
+        queue_limit: int,
+    ) -> None:
+        self._send = send
+        self._demand_changed = demand_changed
+        self._queue_limit = queue_limit
+        self._versions: dict[str, VersionSlots] = {}
+        self._instances: dict[str, InstanceSlots] = {}
+
+    # --- calls
+
+    def take(self, version_id: str, now: float) -> InstanceSlots | None:
+        """A free slot, or None. The caller gives it back with `release` or `fault`, exactly once."""
+        version = self._versions.get(version_id)
+        if version is None:
+            return None
+        stack = version.stack
+        while stack:
+            instance = stack[-1]
+            if instance.free > 0:
+                self._use(instance, now)
+                return instance
+            stack.pop().on_stack = False
+        return None
+
+    def wait(self, version_id: str, future: "asyncio.Future[InstanceSlots]") -> Waiter:
+        """Queue up. The future gets a slot, taken already, or a PlatError. Raises `queue_full`."""
+        version = self.version(version_id)
+        if version.waiting >= self._queue_limit:
+            raise PlatError(
+                "queue_full",
+                f"{version.waiting} calls wait for this function, which is the limit. Try again later.",
+                retry_after_s=1,
+            )
+        waiter = Waiter(future)
+        version.waiters.append(waiter)
+        version.waiting += 1
+        self._demand_changed(version)
+        return waiter
+
+    def leave(self, version_id: str, waiter: Waiter, now: float) -> None:
+        """A waiting call gives up (deadline, client gone). A slot it was handed meanwhile comes back."""
+        version = self.version(version_id)
+        future = waiter.future
+        if future.done() and not future.cancelled() and future.exception() is None:
+            self.release(future.result(), now)
+            return
+        future.cancel()
+        if waiter.queued:
+            self._unqueue(version, waiter)
+            while version.waiters and not version.waiters[0].queued:
+                version.waiters.popleft()
+
+    def release(self, instance: InstanceSlots, now: float) -> None:
+        """A call has ended: its slot goes to the pool if owed, else to a waiter, else on the stack."""
+        instance.in_use -= 1
+        instance.version.in_flight -= 1
+        instance.last_used = now
+        if instance.gone:
+            return
+        if instance.debt:
+            instance.debt -= 1
+            self._give_back(instance, 1, now)
+            return
+        self._offer(instance, now)
+
+    def fault(self, instance: InstanceSlots, reason: str) -> None:
+        """A call went wrong so that its instance must not be used again; its slot is lost with it."""
+        instance.in_use -= 1
+        instance.version.in_flight -= 1
+        if not instance.gone:
+            self._send(Faulted(instance.id, reason))
+            self._forget(instance)
+
+    # --- the pool's word
+
+    def grant(self, message: Grant, now: float) -> None:
+        version = self.version(message.version)
+        instance = self._instances.get(message.instance)
+        if instance is None:
+            instance = InstanceSlots(message, version, now)
+            self._instances[instance.id] = version.instances[instance.id] = instance
+        instance.granted += message.slots
+        while instance.free and version.waiting:
+            self._hand_over(instance, now)
+        self._stack(instance)
+
+    def reclaim(self, message: Reclaim, now: float) -> None:
+        """Give back idle slots at once, and owe the rest."""
+        instance = self._instances.get(message.instance)
+        if instance is None:
+            return
+        wanted = min(message.slots, instance.granted)
+        at_once = min(wanted, instance.free)
+        instance.debt = min(instance.in_use, instance.debt + wanted - at_once)
+        if at_once:
+            self._give_back(instance, at_once, now)
+
+    def drop(self, instance_id: str) -> InstanceSlots | None:
+        """The instance has ended. Returns it for its connections to be closed."""
+        instance = self._instances.get(instance_id)
+        if instance is not None:
+            self._forget(instance)
+        return instance
+
+    def fail_waiters(self, version_id: str, error: PlatError) -> None:
+        version = self._versions.get(version_id)
+        if version is None:
+            return
+        while version.waiters:
+            waiter = version.waiters.popleft()
+            if waiter.queued:
+                self._unqueue(version, waiter)
+                waiter.fail(error)
+
+    def return_idle(self, now: float, hold_s: Callable[[str], float]) -> None:
+        """Give the pool what has not been used for `hold_s(version id)` seconds."""
+        for instance in list(self._instances.values()):
+            idle_s = now - instance.last_used
+            if not instance.in_use and instance.free and idle_s >= hold_s(instance.version.id):
+                self._give_back(instance, instance.free, now)
+
+    def forget_empty(self) -> None:
+        """Versions without instance, waiter or call: they are made anew when one comes."""
+        for version in list(self._versions.values()):
+            if not (version.instances or version.waiting or version.in_flight):
+                del self._versions[version.id]
+
+    # --- for a pool that has just (re)started
+
+    def held(self) -> list[Held]:
+        return [Held(each.id, each.granted) for each in self._instances.values()]
+
+    def forget_debts(self) -> None:
+        """A restarted pool asks anew for what it wants back."""
+        for instance in self._instances.values():
+            instance.debt = 0
+
+    # --- reading
+
+    def version(self, version_id: str) -> VersionSlots:
+        version = self._versions.get(version_id)
+        if version is None:
+            version = self._versions[version_id] = VersionSlots(version_id)
+        return version
+
+    def versions(self) -> Iterable[VersionSlots]:
+        return self._versions.values()
+
+    def instances(self) -> Iterable[InstanceSlots]:
+        return list(self._instances.values())
+
+    # --- steps
+
+    def _use(self, instance: InstanceSlots, now: float) -> None:
+        instance.in_use += 1
+        instance.version.in_flight += 1
+        instance.last_used = now
+
+    def _offer(self, instance: InstanceSlots, now: float) -> None:
+        """One free slot: to the first waiter that accepts, else on the stack."""
+        if not instance.version.waiting or not self._hand_over(instance, now):
+            self._stack(instance)
+
+    def _hand_over(self, instance: InstanceSlots, now: float) -> bool:
+        version = instance.version
+        while version.waiters:
+            waiter = version.waiters.popleft()
+            if not waiter.queued:
+                continue
+            self._unqueue(version, waiter)
+            if waiter.offer(instance):
+                self._use(instance, now)
+                return True
+        return False
+
+    def _unqueue(self, version: VersionSlots, waiter: Waiter) -> None:
+        waiter.queued = False
+        version.waiting -= 1
+        self._demand_changed(version)
+
+    def _stack(self, instance: InstanceSlots) -> None:
+        if instance.free and not instance.on_stack:
+            instance.version.stack.append(instance)
+            instance.on_stack = True
+
+    def _give_back(self, instance: InstanceSlots, slots: int, now: float) -> None:
+        instance.granted -= slots
+        self._send(Returned(instance.id, slots, max(0.0, now - instance.last_used)))
+        if not instance.granted:
+            self._forget(instance)
+            self._close_idle(instance)
+
+    def _forget(self, instance: InstanceSlots) -> None:
+        instance.gone = True
+        instance.granted = 0
+        self._instances.pop(instance.id, None)
+        instance.version.instances.pop(instance.id, None)
+
+    def _close_idle(self, instance: InstanceSlots) -> None:
+        while instance.connections:
+            instance.connections.pop().close()
