@@ -1,0 +1,1 @@
+"""The builder: uploads in, artifacts out."""
