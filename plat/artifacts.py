@@ -7,9 +7,12 @@ folder; a store elsewhere (S3) has the same four methods and passes the same con
 import asyncio
 import hashlib
 import os
+import shutil
+import stat
 import tempfile
+import zipfile
 from collections.abc import AsyncIterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 CHUNK_BYTES = 256 * 1024
@@ -99,3 +102,73 @@ def _copy_atomically(source: Path, target: Path) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+# --- unpacking
+
+
+class DamagedArtifactError(ValueError):
+    """The artifact is no zip in canonical form; the message says what is wrong."""
+
+
+def extract(archive: Path, folder: Path) -> None:
+    """Unpack an artifact into `folder`, which must not exist: read-only, and whole or not at all.
+
+    Files get mode 0444, or 0555 where the archive has the x-bit; folders get 0555. Blocks: call it
+    in a thread. A process killed halfway leaves only a folder whose name begins with a dot.
+    Raises DamagedArtifactError, OSError.
+    """
+    if folder.exists():
+        raise FileExistsError(f"{folder} exists already")
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        with zipfile.ZipFile(archive) as content:
+            _unpack(content, temporary)
+        _make_read_only(temporary)
+        temporary.rename(folder)
+    except (zipfile.BadZipFile, FileExistsError, NotADirectoryError, EOFError) as error:
+        remove_tree(temporary)
+        raise DamagedArtifactError(f"{archive.name}: {error}") from error
+    except BaseException:
+        remove_tree(temporary)
+        raise
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder that `extract` made read-only; one that is not there is no error."""
+    if not folder.exists():
+        return
+    for path, _, _ in os.walk(folder):
+        Path(path).chmod(0o700)
+    shutil.rmtree(folder)
+
+
+def _unpack(content: zipfile.ZipFile, folder: Path) -> None:
+    """Links come last, so that no file is ever written through one."""
+    links = []
+    for entry in content.infolist():
+        target = folder / _inside(entry.filename)
+        mode = entry.external_attr >> 16
+        if stat.S_ISLNK(mode):
+            links.append((target, content.read(entry).decode()))
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with content.open(entry) as source, target.open("xb") as output:
+            shutil.copyfileobj(source, output, CHUNK_BYTES)
+            os.fchmod(output.fileno(), 0o555 if mode & 0o111 else 0o444)
+    for target, goal in links:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(goal)
+
+
+def _inside(name: str) -> PurePosixPath:
+    """The builder refuses such names long before; this is the last door before the disk."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts or name.endswith("/"):
+        raise DamagedArtifactError(f"{name!r} is no name of a file inside the artifact")
+    return path
+
+
+def _make_read_only(folder: Path) -> None:
+    for path, _, _ in os.walk(folder, topdown=False):
+        Path(path).chmod(0o555)

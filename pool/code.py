@@ -1,0 +1,72 @@
+"""The code of versions, unpacked: one read-only folder for each artifact digest, shared by instances.
+
+A cache: every folder can be made again from the artifact store. Knows no instances and no drivers.
+"""
+
+import asyncio
+import secrets
+import tempfile
+from pathlib import Path
+
+from plat.artifacts import ArtifactNotFoundError, Artifacts, DamagedArtifactError, extract, remove_tree
+from plat.errors import PlatError
+from plat.tasks import spawn
+
+
+class CodeCache:
+    """A folder appears whole or not at all, so a pool that is killed halfway leaves nothing wrong."""
+
+    def __init__(self, artifacts: Artifacts, folder: Path) -> None:
+        self._artifacts = artifacts
+        self._folder = folder
+        self._unpacking: dict[str, asyncio.Task[Path]] = {}
+
+    async def code(self, digest: str) -> Path:
+        """The folder with the code; fetched and unpacked once, however many ask at once.
+
+        Safe to cancel: the unpacking goes on for the others who wait. Raises PlatError
+        `instance_start_failed` (no such artifact, or a damaged one), OSError (disk full).
+        """
+        path = self._folder / digest
+        if digest not in self._unpacking:
+            if path.exists():
+                return path
+            self._unpacking[digest] = task = spawn(self._fetch(digest, path), f"unpack {digest[:12]}")
+            task.add_done_callback(lambda _: self._unpacking.pop(digest))
+        return await asyncio.shield(self._unpacking[digest])
+
+    async def prune(self, keep: set[str]) -> None:
+        """Remove every folder whose digest is not in `keep`, and what a killed pool left half done."""
+        if not self._folder.exists():
+            return
+        doomed = []
+        for path in self._folder.iterdir():
+            digest = path.name.lstrip(".").split(".")[0]
+            if digest in self._unpacking or path.name in keep:
+                continue
+            # Renamed at once, so that `code` never hands out a folder that is being removed.
+            doomed.append(path.rename(self._folder / f".{digest}.{secrets.token_hex(4)}"))
+        await asyncio.to_thread(_remove_all, doomed)
+
+    async def _fetch(self, digest: str, path: Path) -> Path:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with tempfile.TemporaryDirectory(dir=self._folder, prefix=f".{digest}.") as scratch:
+                archive = Path(scratch) / "artifact.zip"
+                await self._artifacts.fetch(digest, archive)
+                await asyncio.to_thread(extract, archive, path)
+        except ArtifactNotFoundError as error:
+            detail = f"The version's code (artifact {digest[:12]}) is not in the store. Deploy it again."
+            raise PlatError("instance_start_failed", detail) from error
+        except DamagedArtifactError as error:
+            detail = f"The version's code (artifact {digest[:12]}) is damaged: {error}. Deploy it again."
+            raise PlatError("instance_start_failed", detail) from error
+        return path
+
+
+def _remove_all(paths: list[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            remove_tree(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,96 @@
+"""The folder of an instance that is a process: what `list` reads back, its socket, output and tmp.
+
+Files only: knows how to write and remove them, not what runs there.
+"""
+
+import secrets
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from plat.artifacts import remove_tree
+from plat.feed import VersionEntry
+from pool.drivers.base import Running
+
+RECORD = "instance.json"
+Stream = Literal["stdout", "stderr"]
+STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
+
+
+class Record(Struct, frozen=True):
+    """Who the instance is. `pid` is None until the process runs; `started` guards against pid reuse."""
+
+    instance: str
+    version_id: str
+    function: str
+    number: int
+    memory_mb: int
+    started_at: datetime
+    pid: int | None = None
+    started: int = 0
+
+    @classmethod
+    def of(cls, instance: str, version: VersionEntry, now: datetime) -> "Record":
+        return cls(instance, version.id, version.function, version.number, version.spec.memory_mb, now)
+
+
+class Folder:
+    def __init__(self, root: Path, instance: str) -> None:
+        self.path = root / instance
+        self.instance = instance
+
+    @property
+    def socket(self) -> Path:
+        return self.path / "http.sock"
+
+    @property
+    def tmp(self) -> Path:
+        return self.path / "tmp"
+
+    def log(self, stream: Stream) -> Path:
+        return self.path / f"{stream}.log"
+
+    def make(self, record: Record) -> None:
+        """It appears together with its record; a killed pool leaves a name that begins with a dot."""
+        unfinished = self.path.with_name(f".{self.instance}.{secrets.token_hex(4)}")
+        (unfinished / self.tmp.name).mkdir(parents=True, mode=0o700)
+        unfinished.chmod(0o700)
+        (unfinished / RECORD).write_bytes(msgspec.json.encode(record))
+        unfinished.rename(self.path)
+
+    def write(self, record: Record) -> None:
+        new = self.path / f".{RECORD}"
+        new.write_bytes(msgspec.json.encode(record))
+        new.rename(self.path / RECORD)
+
+    def read(self) -> Record | None:
+        """None: it is gone, or it is not the folder of a process."""
+        try:
+            return msgspec.json.decode((self.path / RECORD).read_bytes(), type=Record)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def remove(self) -> None:
+        remove_tree(self.path)
+
+    def running(self, record: Record) -> Running:
+        return Running(
+            instance=record.instance,
+            version_id=record.version_id,
+            function=record.function,
+            number=record.number,
+            address=f"unix:{self.socket}",
+            started_at=record.started_at,
+        )
+
+
+def folders(root: Path) -> list[Folder]:
+    return [Folder(root, path.name) for path in sorted(root.iterdir()) if not path.name.startswith(".")]
+
+
+def remove_unfinished(root: Path) -> None:
+    for path in root.glob(".*"):
+        remove_tree(path)

@@ -1,0 +1,87 @@
+"""Processes as /proc tells them: who is alive, who belongs to a session, and ending all of one.
+
+A session is known by its leader's pid and start time: a pid alone may have been given to another.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+PROC = Path("/proc")
+KILL_ROUNDS = 20
+"""A process may fork while it is being looked for; each round can only find what the last one missed."""
+
+
+class Stat(NamedTuple):
+    """The fields of /proc/<pid>/stat that we use (proc(5))."""
+
+    state: str
+    group: int
+    session: int
+    started: int
+    """In clock ticks since the machine started."""
+
+
+def parse_stat(content: str) -> Stat:
+    """The name in brackets may hold anything, also brackets and blanks: fields count from its end."""
+    fields = content.rpartition(")")[2].split()
+    return Stat(state=fields[0], group=int(fields[2]), session=int(fields[3]), started=int(fields[19]))
+
+
+def stat_of(pid: int) -> Stat | None:
+    try:
+        return parse_stat((PROC / str(pid) / "stat").read_text(errors="replace"))
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def is_alive(pid: int, started: int) -> bool:
+    """Whether that very process still runs; one that ended and was not reaped yet does not."""
+    stat = stat_of(pid)
+    return stat is not None and stat.started == started and stat.state not in "ZX"
+
+
+def pids() -> Iterator[int]:
+    with os.scandir(PROC) as entries:
+        for entry in entries:
+            if entry.name.isdigit():
+                yield int(entry.name)
+
+
+def find_by_environment(name: str, value: str) -> int | None:
+    """The session leader that was started with the variable. Reads every process: rarely used."""
+    wanted = f"{name}={value}".encode()
+    for pid in pids():
+        try:
+            content = (PROC / str(pid) / "environ").read_bytes()
+        except OSError:
+            continue  # gone meanwhile, or somebody else's: then it is none of ours
+        if wanted in content.split(b"\0") and (stat := stat_of(pid)) is not None and stat.session == pid:
+            return pid
+    return None
+
+
+def kill_session(leader: int, started: int) -> None:
+    """SIGKILL every process group of the session.
+
+    Call it before the leader is reaped, which keeps its pid from being given to another.
+    """
+    for _ in range(KILL_ROUNDS):
+        groups = _groups(leader, started)
+        if not groups:
+            return
+        for group in groups:
+            try:
+                os.killpg(group, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+
+def _groups(leader: int, started: int) -> set[int]:
+    head = stat_of(leader)
+    if head is not None and head.started != started:
+        return set()
+    stats = (stat_of(pid) for pid in pids())
+    return {stat.group for stat in stats if stat and stat.session == leader and stat.state not in "ZX"}

@@ -1,0 +1,175 @@
+"""Asking an instance whether it is ready, over its own address (DESIGN 9).
+
+Small and strict: one request on a connection of its own. Knows no drivers and no states.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from plat.address import Address
+from plat.errors import ERRORS, PlatError
+
+PATH = "/_plat/health"
+FIRST_WAIT_S = 0.002
+LONGEST_WAIT_S = 0.05
+HEAD_LIMIT_BYTES = 16 * 1024
+BODY_LIMIT_BYTES = 1024 * 1024
+
+_REQUEST = f"GET {PATH} HTTP/1.1\r\nHost: instance\r\nConnection: close\r\n\r\n".encode()
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r\n]*)?\r\n")
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*(?=\r\n)", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+
+
+class Health(Struct, frozen=True):
+    """What a live instance says of itself. All fields empty: a server that is not one of our runtimes."""
+
+    function: str = ""
+    version: int = 0
+    in_flight: int = 0
+    warm: bool = False
+
+
+class LoadError(Struct, frozen=True):
+    """The body of a 503: why the handler could not be loaded."""
+
+    code: str
+    detail: str
+    traceback: str | None = None
+
+
+class Unreachable(ConnectionError):  # noqa: N818 - it is a ConnectionError, which says it
+    """Nothing listens at the address."""
+
+
+class Answer(NamedTuple):
+    status: int
+    body: bytes
+
+
+class _NoAnswerError(Exception):
+    """The connection ended, or what came was not HTTP."""
+
+
+async def wait_ready(address: str, deadline: float) -> Health:
+    """Wait until the instance serves; the instance itself holds its answer back until it does.
+
+    `deadline` is of `time.monotonic`. Safe to cancel. Raises PlatError: the load error of the
+    handler (`handler_*`, with its traceback), or `instance_start_failed`.
+    """
+    target = Address.parse(address)
+    began = time.monotonic()
+    seen = "nothing listens at its address yet"
+    wait_s = FIRST_WAIT_S
+    while (left_s := deadline - time.monotonic()) > 0:
+        try:
+            async with asyncio.timeout(left_s):
+                return judge(await _ask(target), target)
+        except TimeoutError:
+            seen = "it listens, but its handler is still being loaded"
+        except Unreachable:
+            seen = "nothing listens at its address yet"
+        except _NoAnswerError as error:
+            seen = f"its health check failed: {error}"
+        await asyncio.sleep(max(0.0, min(wait_s, deadline - time.monotonic())))
+        wait_s = min(wait_s * 1.5, LONGEST_WAIT_S)
+    raise PlatError(
+        "instance_start_failed", f"The instance was not ready after {deadline - began:.1f} s: {seen}."
+    )
+
+
+async def probe(address: str, timeout_s: float) -> Health | None:
+    """Ask once; None: no answer in time. Raises Unreachable, and PlatError for a load error."""
+    target = Address.parse(address)
+    try:
+        async with asyncio.timeout(timeout_s):
+            return judge(await _ask(target), target)
+    except (TimeoutError, _NoAnswerError):
+        return None
+
+
+def judge(answer: Answer, target: Address) -> Health:
+    """What an answer means. Raises PlatError for an instance that will never serve."""
+    if answer.status == 503 and (error := _load_error(answer.body)) is not None:
+        code = error.code if error.code in ERRORS else "instance_start_failed"
+        raise PlatError(code, error.detail, traceback=error.traceback)
+    if answer.status == 200:
+        return _health(answer.body)
+    if answer.status == 404 or target.path is None:
+        return Health()
+    raise PlatError("instance_start_failed", f"The instance answered {answer.status} to its health check.")
+
+
+def _load_error(body: bytes) -> LoadError | None:
+    try:
+        return msgspec.json.decode(body, type=LoadError)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _health(body: bytes) -> Health:
+    """A foreign server may answer 200 to any path, with anything."""
+    try:
+        return msgspec.json.decode(body, type=Health)
+    except msgspec.MsgspecError:
+        return Health()
+
+
+async def _ask(target: Address) -> Answer:
+    async with _connection(target) as (reader, writer):
+        try:
+            writer.write(_REQUEST)
+            return await _read_answer(reader)
+        except (ConnectionError, asyncio.IncompleteReadError) as error:
+            raise _NoAnswerError("the connection was closed without an answer") from error
+        except asyncio.LimitOverrunError as error:
+            raise _NoAnswerError(f"its head is over {HEAD_LIMIT_BYTES} bytes") from error
+
+
+@asynccontextmanager
+async def _connection(target: Address) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    try:
+        if target.path:
+            reader, writer = await asyncio.open_unix_connection(target.path, limit=HEAD_LIMIT_BYTES)
+        else:
+            reader, writer = await asyncio.open_connection(target.host, target.port, limit=HEAD_LIMIT_BYTES)
+    except OSError as error:
+        raise Unreachable(f"{target}: {error}") from error
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+async def _read_answer(reader: asyncio.StreamReader) -> Answer:
+    while True:
+        head = await reader.readuntil(b"\r\n\r\n")
+        status, length = parse_head(head)
+        if status >= 200:
+            break
+    if length is None:
+        return Answer(status, b"")
+    return Answer(status, await reader.readexactly(length))
+
+
+def parse_head(head: bytes) -> tuple[int, int | None]:
+    """Status and body length; a length of None: chunked or until the end, which no runtime of ours sends.
+
+    Raises _NoAnswerError for what is not HTTP.
+    """
+    match = _STATUS_LINE.match(head)
+    if match is None:
+        raise _NoAnswerError(f"it is not HTTP/1.1 ({head[:40]!r})")
+    lengths = set(_LENGTH.findall(head))
+    if _CHUNKED.search(head) or not lengths:
+        return int(match[1]), None
+    if len(lengths) > 1 or int(min(lengths)) > BODY_LIMIT_BYTES:
+        raise _NoAnswerError("its Content-Length is contradictory or too large")
+    return int(match[1]), int(min(lengths))
