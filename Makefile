@@ -1,0 +1,45 @@
+# What a newcomer types: `make up` starts the platform, `make test` tests it.
+#
+#   make up [PORT=8080] [ADMIN_PORT=PORT+1] [DRIVER=auto|process|docker] [ROUTERS=1] [DATA=folder]
+#   make test [ARGS="-k router"]
+#   make check     linters and types
+#   make bench     load and comparison, results in bench/results
+#   make clean     removes caches; `make distclean` the virtual environment too
+
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+ADMIN_PORT ?= $(if $(PORT),$(shell expr $(PORT) + 1))
+
+UP_FLAGS = $(if $(PORT),--port $(PORT)) $(if $(ADMIN_PORT),--admin-port $(ADMIN_PORT)) \
+	$(if $(DRIVER),--driver $(DRIVER)) $(if $(ROUTERS),--routers $(ROUTERS)) $(if $(DATA),--data "$(DATA)")
+
+.PHONY: up test check bench clean distclean
+
+up: $(VENV)/.installed
+	@exec $(BIN)/plat up $(UP_FLAGS) --deploy examples/hello
+
+test: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.installed-dev
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+bench: $(VENV)/.installed-dev
+	@$(BIN)/python -m bench $(ARGS)
+
+# Stamps: nothing is installed again until the list of dependencies changes.
+$(VENV)/.installed: pyproject.toml deploy/make-venv
+	@deploy/make-venv $(VENV) .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml deploy/make-venv
+	@deploy/make-venv $(VENV) ".[dev]"
+	@touch $@ $(VENV)/.installed
+
+clean:
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+distclean: clean
+	@rm -rf $(VENV)
