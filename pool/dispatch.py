@@ -1,0 +1,360 @@
+"""Slots to routers, instances to needs: reacts to demand, returns, deaths and changes of the table.
+
+Every change ends in `balance` of the version it touches: grant what is free, ask back what lies idle
+elsewhere, start or stop what `scaling.decide` says. Synchronous throughout; the fleet does the waiting.
+"""
+
+import os
+import time
+from collections.abc import Callable
+
+from plat.errors import PlatError
+from plat.feed import (
+    Demand,
+    Faulted,
+    FromRouter,
+    FunctionEntry,
+    Gone,
+    Grant,
+    Hello,
+    Reclaim,
+    Returned,
+    RouteDropped,
+    RoutePut,
+    Routes,
+    StartFailed,
+    ToRouter,
+    VersionEntry,
+)
+from plat.logs import get_logger
+from plat.tasks import spawn
+from pool.away import AwayRouters
+from pool.demand import Demands
+from pool.drivers.base import Exited
+from pool.fleet import Fleet, Member
+from pool.ledger import Account, Ledger
+from pool.lifecycle import ON_THE_WAY, State
+from pool.scaling import IdleInstance, Need, decide
+from pool.table import FunctionTable, is_live, route_of
+
+log = get_logger(__name__)
+
+START_PLACES = max(4, 2 * (os.cpu_count() or 1))
+"""Instances that start at the same time, over all functions; the rest wait for a place."""
+
+DRAIN_MARGIN_S = 5.0
+"""Beyond the function's timeout; then an instance is stopped with calls in flight."""
+
+
+class Dispatcher:
+    """`send` takes a message for one router, by name; `routers` are those connected now."""
+
+    def __init__(
+        self,
+        table: FunctionTable,
+        fleet: Fleet,
+        ledger: Ledger,
+        *,
+        send: Callable[[str, ToRouter], None],
+        routers: Callable[[], list[str]],
+        expected_routers: int,
+    ) -> None:
+        self._table = table
+        self._fleet = fleet
+        self._ledger = ledger
+        self._demands = Demands()
+        self._send = send
+        self._routers = routers
+        self._expected_routers = expected_routers
+        self._away = AwayRouters(time.monotonic())
+        self._probing: set[str] = set()
+        self._trials: dict[str, VersionEntry] = {}
+        fleet.observer = self
+
+    # --- routers
+
+    def received(self, router: str, message: FromRouter) -> None:
+        now = time.monotonic()
+        match message:
+            case Demand(version, queued, _):
+                self._demands.set(version, router, queued)
+                if queued:
+                    self.balance(version)
+            case Returned(instance, slots, idle_s):
+                self._returned(router, instance, slots, idle_s, now)
+            case Faulted(instance, reason):
+                self._faulted(instance, reason)
+            case Hello():
+                self._hello(message)
+            case _:
+                raise AssertionError(f"unknown message {message!r}")
+
+    def router_away(self, router: str) -> None:
+        self._ledger.router_away(router)
+        self._demands.router_gone(router)
+        self._away.left(router, time.monotonic())
+
+    def _hello(self, message: Hello) -> None:
+        forfeited = self._ledger.router_here(
+            message.router, [(each.instance, each.slots) for each in message.held]
+        )
+        self._away.came(message.router)
+        on_the_way = {each.id for each in self._fleet.members() if each.state in ON_THE_WAY}
+        routes = [route_of(function) for function in self._table.all()]
+        gone = [instance for instance in forfeited if instance not in on_the_way]
+        self._send(message.router, Routes(routes, self._table.tokens, gone))
+
+    def _returned(self, router: str, instance: str, slots: int, idle_s: float, now: float) -> None:
+        version = self._ledger.returned(router, instance, slots, idle_s, now)
+        if version is None:
+            return
+        member = self._fleet.get(instance)
+        if member is not None and member.state is State.DRAINING:
+            self._stop_if_settled(member)
+        if self._demands.outstanding(version):
+            self.balance(version)
+
+    def _faulted(self, instance: str, reason: str) -> None:
+        """A router cannot use the instance any more: a call that is stuck in it, or nothing listens."""
+        member = self._fleet.get(instance)
+        if member is None or not member.managed:
+            return
+        log.warning("instance at fault", instance=instance, reason=reason, function=member.version.function)
+        alone = member.version.spec.concurrency == 1 or reason == "unreachable"
+        if alone:
+            self._fleet.drain(member, 0)
+            self._fleet.stop(member, grace_s=0)
+        else:
+            self._drain(member)
+        self.balance(member.version.id)
+
+    # --- the table
+
+    def table_replaced(self) -> None:
+        routes = [route_of(function) for function in self._table.all()]
+        for router in self._routers():
+            self._send(router, Routes(routes, self._table.tokens, []))
+        self.sweep()
+
+    def function_put(self, function: FunctionEntry) -> None:
+        self._broadcast(RoutePut(route_of(function)))
+        for version_id in {member.version.id for member in self._of_function(function.name)}:
+            self.balance(version_id)
+        self._release_old(function)
+        self.sweep_function(function)
+
+    def function_dropped(self, name: str) -> None:
+        self._broadcast(RouteDropped(name))
+        error = PlatError("function_not_found", f'The function "{name}" was deleted.')
+        for member in self._of_function(name):
+            self._fail_waiters(member.version.id, error)
+            self._drain(member)
+
+    def _release_old(self, function: FunctionEntry) -> None:
+        """A version that is not live any more goes as soon as nobody waits for it."""
+        for member in self._of_function(function.name):
+            version = member.version
+            wanted = is_live(function, version) or version.id in self._trials
+            if not wanted and not self._demands.outstanding(version.id):
+                self._drain(member)
+
+    # --- verification of a new version
+
+    def begin_trial(self, version: VersionEntry) -> None:
+        """A version that no table knows yet: its first instance is not to be taken for an old one."""
+        self._trials[version.id] = version
+
+    def end_trial(self, version: VersionEntry) -> None:
+        self._trials.pop(version.id, None)
+
+    # --- the fleet's word
+
+    def instance_ready(self, member: Member) -> None:
+        self.balance(member.version.id)
+
+    def instance_gone(self, member: Member, exited: Exited) -> None:
+        self._broadcast(Gone(exited.instance, exited.reason, exited.detail))
+        self.balance(member.version.id)
+
+    def start_failed(self, version: VersionEntry, error: PlatError) -> None:
+        if not self._alive(version.id):
+            self._fail_waiters(version.id, _unavailable(version, error))
+        self._rebalance_waiting()
+
+    # --- balance
+
+    def balance(self, version_id: str) -> None:
+        """Bring slots and instances of a version to where they are needed."""
+        version = self._version(version_id)
+        if version is None:
+            self._fail_waiters(version_id, PlatError("version_not_found", "This version was deleted."))
+            return
+        function = self._table.function(version.function)
+        if function is not None and function.stopped:
+            error = PlatError("function_stopped", f'The function "{function.name}" is stopped.')
+            self._fail_waiters(version_id, error)
+        self._grant(version_id)
+        self._reclaim(version_id)
+        self._scale(version, function)
+
+    def tick(self) -> None:
+        """What time alone changes: idle instances, drains that take too long, routers that stay away."""
+        now = time.monotonic()
+        for member in self._fleet.members():
+            if member.state is State.DRAINING:
+                self._stop_if_settled(member)
+                if now >= member.drain_by:
+                    self._fleet.stop(member)
+        self.sweep()
+        self._away.complete(len(self._routers()) >= self._expected_routers)
+        self._look_after_away()
+
+    def sweep(self) -> None:
+        """Balance every version that has instances, waiting calls, or a minimum to keep."""
+        versions = {member.version.id for member in self._fleet.members()} | set(self._demands.versions())
+        versions |= {
+            version.id
+            for function in self._table.all()
+            if function.min and function.live is not None
+            for version in function.versions
+            if version.number == function.live
+        }
+        for version_id in versions:
+            self.balance(version_id)
+
+    def sweep_function(self, function: FunctionEntry) -> None:
+        for version in function.versions:
+            if version.number == function.live:
+                self.balance(version.id)
+
+    def _rebalance_waiting(self) -> None:
+        for version_id in self._demands.versions():
+            self.balance(version_id)
+
+    def _grant(self, version_id: str) -> None:
+        now = time.monotonic()
+        for router, queued in self._demands.of(version_id).items():
+            for allotment in self._ledger.grant(version_id, router, queued, now):
+                member = self._fleet.get(allotment.instance)
+                assert member is not None, "an account without an instance"
+                grant = Grant(member.id, version_id, member.address, allotment.slots)
+                self._send(router, grant)
+                self._demands.granted(version_id, router, allotment.slots)
+
+    def _reclaim(self, version_id: str) -> None:
+        """From routers that hold more than a fair share, for those that wait and hold less."""
+        waiting = self._demands.of(version_id)
+        if not waiting:
+            return
+        total = self._ledger.total(version_id)
+        share = max(1, total // max(1, len(self._routers())))
+        for router, queued in waiting.items():
+            missing = min(queued, share - self._ledger.held_by(version_id, router))
+            spare_share = share if total > share else 0
+            if missing > 0:
+                for asked in self._ledger.reclaim(version_id, missing, router, spare_share):
+                    self._send(asked.router, Reclaim(asked.instance, asked.slots))
+
+    def _scale(self, version: VersionEntry, function: FunctionEntry | None) -> None:
+        now = time.monotonic()
+        if version.spec.runtime == "image":
+            return
+        decision = decide(self._need(version, function), now)
+        for instance in decision.stop:
+            member = self._fleet.get(instance)
+            if member is not None and member.managed:
+                self._drain(member)
+        for _ in range(min(decision.start, START_PLACES - self._fleet.starting())):
+            self._fleet.start(version)
+        if not self._alive(version.id) and (error := self._fleet.backoff.blocked(version.id, now)):
+            self._fail_waiters(version.id, _unavailable(version, error))
+
+    def _need(self, version: VersionEntry, function: FunctionEntry | None) -> Need:
+        members = self._fleet.members(version.id)
+        return Need(
+            live=is_live(function, version) or version.id in self._trials,
+            stopped=function is not None and function.stopped and version.id not in self._trials,
+            min=function.min if function else 0,
+            max=function.max if function else 1,
+            idle_s=function.idle_s if function else 0,
+            concurrency=version.spec.concurrency,
+            queued=self._demands.outstanding(version.id),
+            ready=sum(member.state is State.READY for member in members),
+            on_the_way=sum(member.state in ON_THE_WAY for member in members),
+            idle=tuple(
+                IdleInstance(account.instance, account.last_used)
+                for account in self._ledger.of_version(version.id)
+                if account.settled and account.granting
+            ),
+            retry_at=self._fleet.backoff.retry_at(version.id),
+        )
+
+    # --- steps
+
+    def _drain(self, member: Member) -> None:
+        if member.state is not State.READY:
+            return
+        by = time.monotonic() + member.version.spec.timeout_s + DRAIN_MARGIN_S
+        self._fleet.drain(member, by)
+        for asked in self._ledger.drain(member.id):
+            self._send(asked.router, Reclaim(asked.instance, asked.slots))
+        self._stop_if_settled(member)
+
+    def _stop_if_settled(self, member: Member) -> None:
+        account = self._ledger.account(member.id)
+        if account is None or account.settled:
+            self._fleet.stop(member)
+
+    def _fail_waiters(self, version_id: str, error: PlatError) -> None:
+        for router in self._demands.of(version_id):
+            self._send(router, StartFailed(version_id, error.code, error.detail, error.reason))
+        self._demands.clear(version_id)
+
+    def _alive(self, version_id: str) -> bool:
+        return any(member.state is not State.DRAINING for member in self._fleet.members(version_id))
+
+    def _version(self, version_id: str) -> VersionEntry | None:
+        known = self._table.version(version_id) or self._trials.get(version_id)
+        if known is not None:
+            return known
+        members = self._fleet.members(version_id)
+        return members[0].version if members else None
+
+    def _of_function(self, name: str) -> list[Member]:
+        return [member for member in self._fleet.members() if member.version.function == name]
+
+    def _broadcast(self, message: ToRouter) -> None:
+        for router in self._routers():
+            self._send(router, message)
+
+    # --- routers that are away
+
+    def _look_after_away(self) -> None:
+        """Ask instances whose slots are with routers that are gone whether a call is in them still."""
+        for account in self._ledger.with_away():
+            member = self._fleet.get(account.instance)
+            if member is not None and account.instance not in self._probing:
+                self._probing.add(account.instance)
+                spawn(self._resolve_away(account, member), f"look after {account.instance}")
+
+    async def _resolve_away(self, account: Account, member: Member) -> None:
+        try:
+            in_flight = await self._fleet.in_flight(member)
+        finally:
+            self._probing.discard(account.instance)
+        patience_s = member.version.spec.timeout_s + DRAIN_MARGIN_S
+        free = self._away.free(account.held, in_flight, time.monotonic(), patience_s)
+        if not free:
+            return
+        self._ledger.release(account.instance, free)
+        self.balance(account.version)
+        if member.state is State.DRAINING:
+            self._stop_if_settled(member)
+
+
+def _unavailable(version: VersionEntry, error: PlatError) -> PlatError:
+    """A start that failed, as a waiting call is told it."""
+    if error.code == "engine_unavailable":
+        return error
+    detail = f'No instance of "{version.function}" can be started. {error.detail}'
+    return PlatError("instance_unavailable", detail, reason=error.reason or error.code)

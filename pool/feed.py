@@ -1,0 +1,110 @@
+"""The pool's two links: the WebSocket that routers connect to, and the one to control.
+
+Both carry the messages of `plat.feed`; what they mean is `dispatch`'s business.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from plat.address import Address
+from plat.feed import (
+    FromControl,
+    FromRouter,
+    Hello,
+    ToRouter,
+    decode_from_control,
+    decode_from_router,
+    encode,
+)
+from plat.logs import get_logger
+from plat.tasks import cancel, spawn
+from plat.web import session_for
+
+log = get_logger(__name__)
+
+RECONNECT_S = (0.02, 1.0)
+
+OUTBOX_LIMIT = 100_000
+"""Messages a router may lag behind; one that lags more is cut off, and begins anew."""
+
+
+class RouterLinks:
+    """The connected routers, by name."""
+
+    def __init__(self) -> None:
+        self._outboxes: dict[str, asyncio.Queue[bytes]] = {}
+        self.received: Callable[[str, FromRouter], None] | None = None
+        self.away: Callable[[str], None] | None = None
+
+    def names(self) -> list[str]:
+        return list(self._outboxes)
+
+    def send(self, router: str, message: ToRouter) -> None:
+        """In order, without waiting. A router that is away hears everything anew when it is back."""
+        outbox = self._outboxes.get(router)
+        if outbox is not None:
+            try:
+                outbox.put_nowait(encode(message))
+            except asyncio.QueueFull:
+                log.error("router lags too far behind; cutting it off", router=router)
+                self._outboxes.pop(router)
+
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        """One router, from its Hello until its connection ends."""
+        socket = web.WebSocketResponse(heartbeat=10, max_msg_size=0)
+        await socket.prepare(request)
+        hello = decode_from_router(await socket.receive_bytes())
+        if not isinstance(hello, Hello):
+            raise web.HTTPBadRequest(text="the first message must be Hello")
+        outbox: asyncio.Queue[bytes] = asyncio.Queue(OUTBOX_LIMIT)
+        self._outboxes[hello.router] = outbox
+        sender = spawn(_send_all(socket, outbox), f"send to {hello.router}")
+        log.info("router connected", router=hello.router, instances=len(hello.held))
+        try:
+            self._deliver(hello.router, hello)
+            async for message in socket:
+                if message.type is aiohttp.WSMsgType.BINARY:
+                    self._deliver(hello.router, decode_from_router(message.data))
+        finally:
+            await cancel(sender)
+            if self._outboxes.get(hello.router) is outbox:
+                del self._outboxes[hello.router]
+            log.info("router disconnected", router=hello.router)
+            if self.away is not None:
+                self.away(hello.router)
+        return socket
+
+    def _deliver(self, router: str, message: FromRouter) -> None:
+        if self.received is not None:
+            self.received(router, message)
+
+
+async def _send_all(socket: web.WebSocketResponse, outbox: "asyncio.Queue[bytes]") -> None:
+    try:
+        while True:
+            await socket.send_bytes(await outbox.get())
+    except ConnectionError:
+        return  # the receiving side sees the end too, and cleans up
+
+
+async def follow_control(address: Address, received: Callable[[FromControl], None]) -> None:
+    """Hear the function table from control, for ever. While it is away the last one stands."""
+    wait_s = RECONNECT_S[0]
+    async with session_for(address) as session:
+        while True:
+            try:
+                async with session.ws_connect("/feed", max_msg_size=0, heartbeat=10) as socket:
+                    wait_s = RECONNECT_S[0]
+                    async for message in socket:
+                        if message.type is aiohttp.WSMsgType.BINARY:
+                            received(decode_from_control(message.data))
+                log.warning("control is away; going on with the last table")
+            except (aiohttp.ClientError, OSError, msgspec.MsgspecError) as error:
+                log.debug("control is away", detail=str(error))
+            await asyncio.sleep(wait_s * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
+            wait_s = min(wait_s * 2, RECONNECT_S[1])

@@ -1,0 +1,197 @@
+"""Where every slot of every instance is: at home, or held by a router (DESIGN 4). Decides only.
+
+The invariant: for each instance, home + held = total, and nothing is below zero. Slots of a router
+that is away (dead, or not yet heard of after the pool's restart) stay held until `release`.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from plat.feed import UNLIMITED_SLOTS
+
+UNKNOWN_ROUTER = "?"
+"""Holds the slots of an adopted instance until the routers have said what they hold."""
+
+
+class Allotment(NamedTuple):
+    """`slots` at an instance, for or from a router."""
+
+    router: str
+    instance: str
+    slots: int
+
+
+class Account:
+    """The slots of one instance."""
+
+    __slots__ = ("granting", "held", "instance", "last_used", "reclaimed", "total", "version")
+
+    def __init__(self, instance: str, version: str, total: int, now: float) -> None:
+        self.instance = instance
+        self.version = version
+        self.total = total
+        """0: unlimited. Each router may then hold UNLIMITED_SLOTS."""
+        self.held: dict[str, int] = {}
+        self.reclaimed: dict[str, int] = {}
+        """Part of `held` that was asked back and has not come."""
+        self.granting = True
+        self.last_used = now
+
+    def home(self, router: str) -> int:
+        """Slots that can be granted to the router now."""
+        if not self.granting:
+            return 0
+        if self.total == 0:
+            return UNLIMITED_SLOTS - self.held.get(router, 0)
+        return self.total - sum(self.held.values())
+
+    @property
+    def settled(self) -> bool:
+        """All slots are home: no call can be in the instance, and none can get there."""
+        return not self.held
+
+
+class Ledger:
+    """The accounts of all instances, by instance and by version."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[str, Account] = {}
+        self._versions: dict[str, dict[str, Account]] = {}
+        self._away: set[str] = {UNKNOWN_ROUTER}
+
+    # --- instances
+
+    def open(self, instance: str, version: str, total: int, now: float) -> None:
+        """A new instance: all slots are home."""
+        account = Account(instance, version, total, now)
+        self._accounts[instance] = account
+        self._versions.setdefault(version, {})[instance] = account
+
+    def adopt(self, instance: str, version: str, total: int, now: float) -> None:
+        """An instance from before our time: who holds its slots is not known yet."""
+        self.open(instance, version, total, now)
+        self._accounts[instance].held[UNKNOWN_ROUTER] = total or UNLIMITED_SLOTS
+
+    def close(self, instance: str) -> None:
+        """The instance is gone, and its slots with it."""
+        account = self._accounts.pop(instance, None)
+        if account is not None:
+            accounts = self._versions[account.version]
+            del accounts[instance]
+            if not accounts:
+                del self._versions[account.version]
+
+    def account(self, instance: str) -> Account | None:
+        return self._accounts.get(instance)
+
+    def of_version(self, version: str) -> Iterable[Account]:
+        return self._versions.get(version, {}).values()
+
+    # --- slots
+
+    def grant(self, version: str, router: str, wanted: int, now: float) -> list[Allotment]:
+        """Up to `wanted` slots from home to the router, of the instances used last."""
+        granted = []
+        for account in sorted(self.of_version(version), key=lambda each: each.last_used, reverse=True):
+            if wanted <= 0:
+                break
+            free = account.home(router)
+            slots = free if account.total == 0 else min(free, wanted)
+            if slots > 0:
+                account.held[router] = account.held.get(router, 0) + slots
+                account.last_used = now
+                granted.append(Allotment(router, account.instance, slots))
+                wanted -= slots
+        return granted
+
+    def returned(self, router: str, instance: str, slots: int, idle_s: float, now: float) -> str | None:
+        """Slots come home; the version they are of, or None if the instance is gone."""
+        account = self._accounts.get(instance)
+        if account is None:
+            return None
+        _lower(account.held, router, slots)
+        _lower(account.reclaimed, router, slots)
+        account.last_used = max(account.last_used, now - idle_s)
+        return account.version
+
+    def reclaim(self, version: str, wanted: int, router: str, share: int) -> list[Allotment]:
+        """Whom to ask for up to `wanted` slots for `router`: those who hold more than `share`."""
+        asked: list[Allotment] = []
+        for holder in self._holders(version) - {router} - self._away:
+            spare = self.held_by(version, holder) - share
+            for account in self.of_version(version):
+                slots = min(wanted, spare, account.held.get(holder, 0) - account.reclaimed.get(holder, 0))
+                if slots > 0 and account.total:
+                    account.reclaimed[holder] = account.reclaimed.get(holder, 0) + slots
+                    asked.append(Allotment(holder, account.instance, slots))
+                    wanted -= slots
+                    spare -= slots
+        return asked
+
+    def drain(self, instance: str) -> list[Allotment]:
+        """Grant no more, and ask every router for all it holds."""
+        account = self._accounts.get(instance)
+        if account is None:
+            return []
+        account.granting = False
+        asked = []
+        for router, slots in account.held.items():
+            if router not in self._away:
+                account.reclaimed[router] = slots
+                asked.append(Allotment(router, instance, slots))
+        return asked
+
+    def held_by(self, version: str, router: str) -> int:
+        """Slots of the version that the router holds and was not asked back."""
+        return sum(
+            account.held.get(router, 0) - account.reclaimed.get(router, 0)
+            for account in self.of_version(version)
+        )
+
+    def total(self, version: str) -> int:
+        return sum(account.total for account in self.of_version(version) if account.granting)
+
+    def _holders(self, version: str) -> set[str]:
+        return {router for account in self.of_version(version) for router in account.held}
+
+    # --- routers
+
+    def router_here(self, router: str, held: Iterable[tuple[str, int]]) -> list[str]:
+        """A router says what it holds; that is the truth. Returns the instances unknown to us."""
+        self._away.discard(router)
+        forfeited = []
+        for account in self._accounts.values():
+            account.held.pop(router, None)
+            account.reclaimed.pop(router, None)
+        for instance, slots in held:
+            account_or_none = self._accounts.get(instance)
+            if account_or_none is None or not slots:
+                forfeited.append(instance)
+                continue
+            _lower(account_or_none.held, UNKNOWN_ROUTER, slots)
+            account_or_none.held[router] = slots
+        return forfeited
+
+    def router_away(self, router: str) -> None:
+        """The link to a router broke. Its slots stay where they are until `release_away`."""
+        self._away.add(router)
+
+    def with_away(self) -> list[Account]:
+        """Accounts some of whose slots are held by routers that are away."""
+        return [account for account in self._accounts.values() if not self._away.isdisjoint(account.held)]
+
+    def release(self, instance: str, routers: Iterable[str]) -> None:
+        """What these routers, which are away, held of the instance is home."""
+        account = self._accounts.get(instance)
+        if account is not None:
+            for router in self._away.intersection(routers):
+                account.held.pop(router, None)
+                account.reclaimed.pop(router, None)
+
+
+def _lower(counts: dict[str, int], key: str, by: int) -> None:
+    left = counts.get(key, 0) - by
+    if left > 0:
+        counts[key] = left
+    else:
+        counts.pop(key, None)

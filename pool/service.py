@@ -1,0 +1,256 @@
+"""The pool process: puts the parts together, serves the pool's pages, and stops in order."""
+
+import asyncio
+import random
+from importlib.metadata import entry_points
+
+import aiodocker
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from plat.artifacts import FolderArtifacts
+from plat.errors import PlatError
+from plat.feed import FromControl, FunctionDropped, FunctionPut, Table, VersionEntry
+from plat.logs import get_logger
+from plat.model import InstanceList
+from plat.settings import Settings
+from plat.tasks import cancel, spawn
+from plat.web import json_response, problems, start_site
+from pool.code import CodeCache
+from pool.dispatch import Dispatcher
+from pool.drivers.base import Driver, Exited, Listener, Written
+from pool.feed import RouterLinks, follow_control
+from pool.fleet import Fleet
+from pool.ledger import Ledger
+from pool.logbook import LogBook
+from pool.metrics import PoolMetrics
+from pool.reconcile import discovered, plan
+from pool.table import FunctionTable
+
+log = get_logger(__name__)
+
+TICK_S = 0.25
+LIST_AGAIN_S = 60.0
+"""Even without a gap the machine is listed this often: whatever was missed is found."""
+
+LIST_RETRY_S = (0.2, 5.0)
+STOP_GRACE_S = 5.0
+ENGINE_ANSWER_S = 2.0
+LOG_TAIL_DEFAULT = 100
+LOG_TAIL_LIMIT = 10_000
+
+
+class Pool:
+    """All parts of the pool."""
+
+    def __init__(self, settings: Settings, driver: Driver) -> None:
+        self._settings = settings
+        self._driver = driver
+        self._metrics = PoolMetrics()
+        self._links = RouterLinks()
+        self._list_again = asyncio.Event()
+        self._table_loaded = asyncio.Event()
+        artifacts = FolderArtifacts(settings.data_dir / "artifacts")
+        ledger = Ledger()
+        self.table = FunctionTable()
+        self.logbook = LogBook(settings.data_dir / "logs")
+        self.code = CodeCache(artifacts, settings.data_dir / "code")
+        self.fleet = Fleet(driver, self.code, self.logbook, ledger, self._metrics, settings.start_timeout_s)
+        self.dispatcher = Dispatcher(
+            self.table,
+            self.fleet,
+            ledger,
+            send=self._links.send,
+            routers=self._links.names,
+            expected_routers=settings.routers,
+        )
+        self._links.received = self.dispatcher.received
+        self._links.away = self.dispatcher.router_away
+        self._metrics.watch(lambda: ((each.version.function, each.state) for each in self.fleet.members()))
+
+    # --- loops
+
+    async def follow_control(self) -> None:
+        await follow_control(self._settings.control, self._from_control)
+
+    async def keep_listed(self) -> None:
+        """List the machine at the start, after every gap, and now and then. For ever."""
+        await self._table_loaded.wait()
+        wait_s = LIST_RETRY_S[0]
+        while True:
+            self._list_again.clear()
+            try:
+                await self.list_machine()
+                wait_s = LIST_RETRY_S[0]
+            except PlatError as error:
+                log.warning("the machine cannot be listed", detail=error.detail)
+                await asyncio.sleep(wait_s * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
+                wait_s = min(wait_s * 2, LIST_RETRY_S[1])
+                continue
+            try:
+                await asyncio.wait_for(self._list_again.wait(), LIST_AGAIN_S)
+            except TimeoutError:
+                continue
+
+    async def list_machine(self) -> None:
+        known, all_ids = self.fleet.known(), self.fleet.all_ids
+        listed = await self._driver.list()
+        if self.table.discover(discovered(listed, self.table.managed_names)):
+            self.dispatcher.table_replaced()
+        todo = plan(listed, known, self.table.versions)
+        for running, version in todo.adopt:
+            if running.instance not in self.fleet.all_ids:
+                self.fleet.adopt(running, version)
+        for running in todo.stop:
+            if running.instance not in all_ids | self.fleet.all_ids:
+                spawn(self.fleet.stop_unknown(running), f"stop {running.instance}")
+        for instance in todo.gone:
+            self.fleet.exited(Exited(instance, "unknown", "It was not there any more when the pool looked."))
+
+    async def tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.dispatcher.tick()
+
+    async def open(self) -> None:
+        await self.logbook.open()
+        await self._driver.open(self.listener())
+
+    async def close(self) -> None:
+        await self._driver.close()
+        await self.logbook.close()
+
+    # --- what others say
+
+    def listener(self) -> Listener:
+        return Listener(
+            exited=self.fleet.exited,
+            changed=self._list_again.set,
+            wrote=self._wrote,
+            last_written=self.logbook.last_written,
+        )
+
+    def _wrote(self, written: Written) -> None:
+        member = self.fleet.get(written.instance)
+        if member is not None:
+            self.logbook.append(member.version.function, member.version.number, written)
+
+    def _from_control(self, message: FromControl) -> None:
+        match message:
+            case Table(functions, tokens):
+                self.table.replace(functions, tokens)
+                self.dispatcher.table_replaced()
+                self._table_loaded.set()
+            case FunctionPut(function):
+                self.table.put(function)
+                self.dispatcher.function_put(function)
+            case FunctionDropped(name):
+                self.table.drop(name)
+                self.dispatcher.function_dropped(name)
+                self.logbook.drop(name)
+            case _:
+                raise AssertionError(f"unknown message {message!r}")
+
+    # --- pages
+
+    def app(self) -> web.Application:
+        app = web.Application(middlewares=[problems])
+        app.add_routes(
+            [
+                web.get("/feed", self._links.serve),
+                web.post("/verify", self._verify),
+                web.get("/instances", self._instances),
+                web.get("/logs", self._logs),
+                web.get("/metrics", self._exposition),
+                web.get("/healthz", self._healthz),
+            ]
+        )
+        return app
+
+    async def _verify(self, request: web.Request) -> web.Response:
+        """Start an instance of a version that is to go live; answers when it is ready."""
+        version = msgspec.json.decode(await request.read(), type=VersionEntry)
+        self.dispatcher.begin_trial(version)
+        try:
+            error = await self.fleet.start(version)
+        finally:
+            self.dispatcher.end_trial(version)
+        if error is not None:
+            raise error
+        return json_response({})
+
+    async def _instances(self, request: web.Request) -> web.Response:
+        return json_response(InstanceList(self.fleet.views(request.query["function"])))
+
+    async def _logs(self, request: web.Request) -> web.StreamResponse:
+        tail = min(int(request.query.get("tail", LOG_TAIL_DEFAULT)), LOG_TAIL_LIMIT)
+        follow = request.query.get("follow") == "true"
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        encoder = msgspec.json.Encoder()
+        async for line in self.logbook.read(request.query["function"], tail=tail, follow=follow):
+            await response.write(encoder.encode(line) + b"\n")
+        await response.write_eof()
+        return response
+
+    async def _exposition(self, request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.exposition(), content_type="text/plain")
+
+    async def _healthz(self, request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    # --- the end
+
+    async def stop_instances(self) -> None:
+        """The routers have drained and gone: what still runs has nobody waiting for it."""
+        managed = [member for member in self.fleet.members() if member.managed]
+        log.info("pool stops", instances=len(managed))
+        await self.fleet.stop_all(managed, min(STOP_GRACE_S, self._settings.drain_s))
+
+
+def make_driver(settings: Settings, name: str) -> Driver:
+    """The driver of that name, from the entry points `plat.drivers`: ours are found like anybody's."""
+    found = entry_points(group="plat.drivers", name=name)
+    if not found:
+        known = ", ".join(sorted(each.name for each in entry_points(group="plat.drivers")))
+        raise PlatError("invalid", f'There is no driver "{name}"; installed are: {known}.')
+    driver: Driver = next(iter(found)).load()(settings)
+    return driver
+
+
+async def choose_driver(settings: Settings) -> str:
+    """`auto`: Docker where an engine answers, else processes."""
+    if settings.driver != "auto":
+        return settings.driver
+    try:
+        async with asyncio.timeout(ENGINE_ANSWER_S), aiodocker.Docker() as engine:
+            await engine.version()
+    except (aiodocker.DockerError, aiohttp.ClientError, OSError, ValueError, TimeoutError):
+        return "process"
+    return "docker"
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the pool until `stop`; then every instance is stopped.
+
+    Raises PlatError or OSError if it cannot start.
+    """
+    name = await choose_driver(settings)
+    pool = Pool(settings, make_driver(settings, name))
+    await pool.open()
+    runner = await start_site(pool.app(), settings.pool)
+    loops = [
+        spawn(pool.follow_control(), "follow control"),
+        spawn(pool.keep_listed(), "list the machine"),
+        spawn(pool.tick(), "pool tick"),
+    ]
+    log.info("pool ready", driver=name)
+    try:
+        await stop.wait()
+        await cancel(*loops)
+        await pool.stop_instances()
+    finally:
+        await cancel(*loops)
+        await runner.cleanup()
+        await pool.close()
