@@ -54,6 +54,9 @@ class Written(Struct, frozen=True):
     stream: Literal["stdout", "stderr"]
     time: datetime
     message: str
+    function: str = ""
+    number: int = 0
+    """Of which version: lines may come of an instance that the pool has not adopted yet."""
 
 
 class Listener(Struct, frozen=True):

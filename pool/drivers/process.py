@@ -123,7 +123,7 @@ class ProcessDriver:
         for stream in STREAMS:
             with closing(LogFile(folder.log(stream))) as file:
                 while (messages := file.read(final=True)) is not None:
-                    self._write(record.instance, stream, messages)
+                    self._write(record, stream, messages)
                     await asyncio.sleep(0)
         await asyncio.to_thread(folder.remove)
 
@@ -166,7 +166,7 @@ class ProcessDriver:
 
     async def _read_last_lines(self, child: Child) -> None:
         for stream, messages in child.lines(final=True):
-            self._write(child.record.instance, stream, messages)
+            self._write(child.record, stream, messages)
             await asyncio.sleep(0)
 
     async def _tick(self) -> None:
@@ -197,12 +197,13 @@ class ProcessDriver:
     def _read_output(self) -> None:
         for child in self._live():
             for stream, messages in child.lines():
-                self._write(child.record.instance, stream, messages)
+                self._write(child.record, stream, messages)
 
-    def _write(self, instance: str, stream: Stream, messages: Sequence[str]) -> None:
+    def _write(self, record: Record, stream: Stream, messages: Sequence[str]) -> None:
         now = datetime.now(UTC)
         for message in messages:
-            self._listener.wrote(Written(instance, stream, now, message))
+            written = Written(record.instance, stream, now, message, record.function, record.number)
+            self._listener.wrote(written)
 
 
 def _find(folder: Folder, record: Record) -> Record:

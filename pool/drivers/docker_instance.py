@@ -1,0 +1,35 @@
+"""One container of ours as the driver holds it while it watches it."""
+
+import asyncio
+
+from plat.tasks import cancel, spawn
+from pool.drivers.base import Running
+from pool.drivers.docker_logs import ContainerLog
+
+
+class DockerInstance:
+    def __init__(self, running: Running, container: str, log: ContainerLog) -> None:
+        self.running = running
+        self.container = container
+        self.stopping = False
+        """Its end was asked for: nobody is told of it."""
+        self.launched = asyncio.Event()
+        """Set when `start` has returned it: its end is not told before."""
+        self.out_of_memory = asyncio.Event()
+        self.ended = False
+        self.finishing = asyncio.Lock()
+        self._log = log
+        self._follower: asyncio.Task[None] | None = None
+
+    def follow(self) -> None:
+        self._follower = spawn(self._log.follow(), f"log of instance {self.running.instance}")
+
+    async def read_last_lines(self) -> None:
+        if self._follower is None:
+            self.follow()
+        assert self._follower is not None
+        await self._log.finish(self._follower)
+
+    async def close(self) -> None:
+        if self._follower is not None:
+            await cancel(self._follower)
