@@ -1,0 +1,245 @@
+"""The door: a thread that owns the listening socket, greets connections and answers /_plat/ itself.
+
+So an instance answers its health check also while a handler keeps the main thread busy. A connection
+whose first request is a call goes to the engine with the bytes read so far, and costs the door nothing
+from then on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from . import http1, pages
+
+BACKLOG = 1024
+RECEIVE_BYTES = 64 * 1024
+ORDER_LIMIT_BYTES = 16 * 1024 * 1024
+SEND_TIMEOUT_S = 5
+ACCEPT_PAUSE_S = 0.01
+
+
+class Engine(Protocol):
+    """Serves connections. `adopt` and `intake_closed` are called by the door's thread."""
+
+    def adopt(self, sock: socket.socket, data: bytes) -> None: ...
+
+    def intake_closed(self) -> None: ...
+
+
+class Guest:
+    """A connection that the door still has. `held` is the page that it waits for."""
+
+    __slots__ = ("buffer", "held", "is_call", "sock")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.buffer = bytearray()
+        self.held: http1.Request | None = None
+        self.is_call = False
+
+
+def begins_page(data: bytes | bytearray) -> bool | None:
+    """Whether these first bytes ask for one of the platform's pages; None: too few to tell."""
+    method, space, target = bytes(data[:128]).partition(b" ")
+    if not space:
+        return None if len(method) < 64 else False
+    prefix = pages.PREFIX.encode()
+    if len(target) < len(prefix):
+        return None if prefix.startswith(target) else False
+    return target.startswith(prefix)
+
+
+def listen(path: str) -> socket.socket:
+    """Who may connect is decided by the folder's mode: the router may be another user than we are."""
+    Path(path).unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(path)
+    os.chmod(path, 0o666)  # noqa: PTH101
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+class Door:
+    """`start` once; `settled` after each change of `pages.state`; `stop` once. All are thread-safe."""
+
+    def __init__(self, path: str, pages_: pages.Pages) -> None:
+        self._path = path
+        self._listener = listen(path)
+        self._pages = pages_
+        self._engine: Engine | None = None
+        self._guests: set[Guest] = set()
+        self._errands: deque[Callable[[], None]] = deque()
+        self._is_open = True
+        self._selector = selectors.DefaultSelector()
+        self._bell, self._bell_end = socket.socketpair()
+        for sock in (self._bell, self._bell_end):
+            sock.setblocking(False)
+
+    def start(self) -> None:
+        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        self._selector.register(self._bell, selectors.EVENT_READ, self._run_errands)
+        threading.Thread(target=self._run, name="plat-door", daemon=True).start()
+
+    def settled(self, engine: Engine | None) -> None:
+        """Loading has ended: answer who waits, and give calls to `engine` from now on."""
+        self._send_errand(lambda: self._settle(engine))
+
+    def stop(self) -> None:
+        """Let in whoever has connected, then nobody; `engine.intake_closed` is called at the end."""
+        self._send_errand(self._close)
+
+    def _send_errand(self, errand: Callable[[], None]) -> None:
+        self._errands.append(errand)
+        with contextlib.suppress(BlockingIOError):  # the bell rings already
+            self._bell_end.send(b"\0")
+
+    def _run(self) -> None:
+        while self._is_open:
+            for key, _ in self._selector.select():
+                key.data()
+
+    def _run_errands(self) -> None:
+        self._bell.recv(RECEIVE_BYTES)
+        while self._errands:
+            self._errands.popleft()()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError:  # one that left already, or no descriptor left: do not spin on it
+                time.sleep(ACCEPT_PAUSE_S)
+                return
+            sock.setblocking(False)
+            guest = Guest(sock)
+            self._guests.add(guest)
+            self._selector.register(sock, selectors.EVENT_READ, lambda guest=guest: self._read(guest))
+
+    def _read(self, guest: Guest) -> None:
+        try:
+            data = guest.sock.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._dismiss(guest)
+            return
+        guest.buffer += data
+        self._progress(guest)
+
+    def _progress(self, guest: Guest) -> None:
+        """Go on with what the guest has sent until it must send more or wait."""
+        while guest in self._guests and guest.held is None and not guest.is_call and guest.buffer:
+            is_page = begins_page(guest.buffer)
+            if is_page is None:
+                return
+            if not is_page:
+                self._pass_on(guest)
+            elif not self._serve_page(guest):
+                return
+
+    def _pass_on(self, guest: Guest) -> None:
+        if self._pages.state == pages.LOADING:
+            guest.is_call = True
+        elif self._engine is None:
+            self._send(guest, self._pages.refusal(), close=True)
+        else:
+            self._release(guest)
+            self._engine.adopt(guest.sock, bytes(guest.buffer))
+
+    def _serve_page(self, guest: Guest) -> bool:
+        """False: the request is not complete, or waits for the end of loading."""
+        try:
+            read = self._read_page(guest)
+        except http1.BadRequestError as error:
+            text = str(error).encode()
+            self._send(
+                guest, http1.Response(error.status, [("content-type", "text/plain")], text), close=True
+            )
+            return False
+        if read is None:
+            return False
+        request, body = read
+        response = self._pages.answer(request, body)
+        if response is None:
+            guest.held = request
+            return False
+        self._send(guest, response, request=request)
+        return True
+
+    def _read_page(self, guest: Guest) -> tuple[http1.Request, bytes] | None:
+        end = http1.head_end(guest.buffer)
+        if end < 0:
+            return None
+        request = http1.parse_head(bytes(guest.buffer[:end]))
+        if request.length > ORDER_LIMIT_BYTES or len(guest.buffer) > ORDER_LIMIT_BYTES:
+            raise http1.BadRequestError("The order is too large.", 413)
+        decoder = http1.body_of(request)
+        body, rest = decoder.feed(bytes(guest.buffer[end:]))
+        if not decoder.done:
+            return None
+        guest.buffer[:] = rest
+        return request, body
+
+    def _send(
+        self,
+        guest: Guest,
+        response: http1.Response,
+        *,
+        request: http1.Request | None = None,
+        close: bool = False,
+    ) -> None:
+        close = close or (request is not None and not request.keep_alive) or not self._is_open
+        is_head = request is not None and request.method == "HEAD"
+        try:
+            guest.sock.settimeout(SEND_TIMEOUT_S)
+            guest.sock.sendall(http1.encode(response, is_head=is_head, close=close))
+            guest.sock.setblocking(False)
+        except OSError:
+            close = True
+        if close:
+            self._dismiss(guest)
+
+    def _settle(self, engine: Engine | None) -> None:
+        self._engine = engine
+        for guest in list(self._guests):
+            if guest.held is not None:
+                request, guest.held = guest.held, None
+                self._send(guest, self._pages.outcome(request), request=request)
+            guest.is_call = False
+            self._progress(guest)
+
+    def _close(self) -> None:
+        self._accept()
+        self._selector.unregister(self._listener)
+        self._listener.close()
+        Path(self._path).unlink(missing_ok=True)
+        for guest in list(self._guests):
+            self._read(guest)
+        for guest in list(self._guests):
+            self._dismiss(guest)
+        self._is_open = False
+        if self._engine is not None:
+            self._engine.intake_closed()
+
+    def _release(self, guest: Guest) -> None:
+        self._guests.discard(guest)
+        self._selector.unregister(guest.sock)
+
+    def _dismiss(self, guest: Guest) -> None:
+        if guest in self._guests:
+            self._release(guest)
+            guest.sock.close()

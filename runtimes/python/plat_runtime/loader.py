@@ -1,0 +1,132 @@
+"""Import the handler, and tell apart the ways in which that fails: each has its own code and advice."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+
+from . import handlers, tracebacks
+from .order import Order
+
+MODULE_NOT_FOUND = "handler_module_not_found"
+NOT_FOUND = "handler_not_found"
+IMPORT_FAILED = "handler_import_failed"
+SYNTAX_ERROR = "handler_syntax_error"
+
+
+class LoadError(Exception):
+    """Why the handler cannot serve. `trace` is the user's own traceback, "" where there is none."""
+
+    def __init__(self, code: str, detail: str, trace: str = "") -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.trace = trace
+
+
+def prepare(order: Order) -> None:
+    """Make the process the function's: its variables, its folder, and its import path."""
+    os.environ.update(order.environ)
+    os.chdir(order.code)
+    code = str(Path(order.code).resolve())
+    sys.path[:0] = [code, os.path.join(code, "vendor")]  # noqa: PTH118
+    sys.dont_write_bytecode = True  # the code is read-only, and the same for every instance
+    importlib.invalidate_caches()
+
+
+def load(order: Order) -> handlers.Handler:
+    """The handler of an order that was prepared. Raises LoadError."""
+    module_name, _, name = order.handler.replace("/", ".").rpartition(".")
+    if not module_name or not name:
+        raise LoadError(NOT_FOUND, f'The handler "{order.handler}" is not of the form module.function.')
+    module = _import(module_name, order)
+    try:
+        target = getattr(module, name)
+    except AttributeError:
+        raise _no_such_function(module, name, order) from None
+    try:
+        return handlers.of(target, order.handler)
+    except handlers.HandlerShapeError as error:
+        raise LoadError(NOT_FOUND, str(error)) from None
+
+
+def _import(name: str, order: Order) -> ModuleType:
+    _refuse_taken_name(name, order)
+    try:
+        return importlib.import_module(name)
+    except BaseException as error:
+        raise _import_error(error, name, order) from error
+
+
+def _refuse_taken_name(name: str, order: Order) -> None:
+    """A user's `queue.py` would never be imported: the standard library's is there already."""
+    top = name.partition(".")[0]
+    file = getattr(sys.modules.get(top), "__file__", None)
+    own = [each for each in (f"{top}.py", f"{top}/__init__.py") if Path(order.code, each).exists()]
+    if top in sys.modules and own and (file is None or not Path(file).samefile(Path(order.code, own[0]))):
+        detail = f'The module "{top}" has the name of one that Python itself uses. Rename {own[0]}.'
+        raise LoadError(IMPORT_FAILED, detail)
+
+
+def _import_error(error: BaseException, name: str, order: Order) -> LoadError:
+    if isinstance(error, ModuleNotFoundError) and _is_handlers_own(error, name):
+        return _no_such_module(name, order)
+    trace = tracebacks.user_traceback(error)
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_file():
+        where = f"{_shown(error.filename, order)}, line {error.lineno}"
+        return LoadError(SYNTAX_ERROR, f"{where}: {error.msg}.", trace)
+    if isinstance(error, SystemExit):
+        detail = f'Importing "{name}" called sys.exit({error.code!r}).'
+        return LoadError(IMPORT_FAILED, detail, trace)
+    short = traceback.format_exception_only(type(error), error)[-1].strip()
+    return LoadError(IMPORT_FAILED, f'Importing "{name}" raised {short}', trace)
+
+
+def _is_handlers_own(error: ModuleNotFoundError, name: str) -> bool:
+    """Whether the module itself (or a package above it) is missing, and not an import in it."""
+    missing = error.name or ""
+    return (name == missing or name.startswith(missing + ".")) and not tracebacks.has_user_frame(
+        error.__traceback__
+    )
+
+
+def _no_such_module(name: str, order: Order) -> LoadError:
+    known = _modules(Path(order.code))
+    path = name.replace(".", "/") + ".py"
+    there = f"It has {', '.join(known[:10])}." if known else "It has no Python file."
+    hint = _did_you_mean(name, known)
+    detail = f'The handler "{order.handler}" is in the module "{name}", but the package has no {path}.'
+    return LoadError(MODULE_NOT_FOUND, f"{detail} {there}{hint}")
+
+
+def _no_such_function(module: ModuleType, name: str, order: Order) -> LoadError:
+    known = [each for each, value in vars(module).items() if callable(value) and not each.startswith("_")]
+    hint = _did_you_mean(name, known)
+    return LoadError(
+        NOT_FOUND, f'The module "{module.__name__}" has no "{name}" (handler "{order.handler}").{hint}'
+    )
+
+
+def _modules(code: Path) -> list[str]:
+    files = [each.stem for each in code.glob("*.py") if each.stem != "__init__"]
+    packages = [each.parent.name for each in code.glob("*/__init__.py")]
+    return sorted(files + packages)
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(word, list(known), n=1)
+    return f' Did you mean "{nearest[0]}"?' if nearest else ""
+
+
+def _shown(filename: str, order: Order) -> str:
+    """A file of the package by its path in it."""
+    try:
+        return str(Path(filename).resolve().relative_to(Path(order.code).resolve()))
+    except ValueError:
+        return filename
