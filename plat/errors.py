@@ -61,6 +61,7 @@ ERRORS: dict[str, ErrorKind] = {
     "pool_unavailable": ErrorKind(503, "The pool does not answer", Fault.PLATFORM),
     "builder_unavailable": ErrorKind(503, "The builder does not answer", Fault.PLATFORM),
     "database_busy": ErrorKind(503, "The database is locked by another process", Fault.PLATFORM),
+    "database_unavailable": ErrorKind(503, "The database does not answer", Fault.PLATFORM),
     "starting": ErrorKind(503, "The platform is starting", Fault.PLATFORM),
     "shutting_down": ErrorKind(503, "The platform is shutting down", Fault.PLATFORM),
     "timeout": ErrorKind(504, "The function did not answer in time", Fault.TIME),

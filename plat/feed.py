@@ -157,6 +157,8 @@ class Demand(Struct, frozen=True, tag="demand"):
     version: str
     queued: int
     in_flight: int
+    grants_seen: int
+    """`Grant` messages received over this connection so far: those still under way are not in `queued`."""
 
 
 class Returned(Struct, frozen=True, tag="returned"):

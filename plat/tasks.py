@@ -21,6 +21,14 @@ def spawn(coroutine: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
     return task
 
 
+def subtask(coroutine: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+    """A task that its starter waits for, and whose exception it handles: nothing is logged here."""
+    task = asyncio.get_running_loop().create_task(coroutine, name=name)
+    _running.add(task)
+    task.add_done_callback(_running.discard)
+    return task
+
+
 def _finished(task: asyncio.Task[Any]) -> None:
     _running.discard(task)
     if not task.cancelled() and (error := task.exception()) is not None:

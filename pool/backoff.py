@@ -9,7 +9,7 @@ LONGEST_S = 30.0
 
 
 class Failure(NamedTuple):
-    count: int
+    attempts: int
     retry_at: float
     error: PlatError
 
@@ -21,16 +21,22 @@ class Backoff:
         self._failures: dict[str, Failure] = {}
 
     def failed(self, version: str, now: float, error: PlatError) -> None:
-        count = self.failure_count(version) + 1
-        wait_s = min(LONGEST_S, FIRST_S * 2 ** (count - 1))
-        self._failures[version] = Failure(count, now + wait_s, error)
+        attempts = self.failure_count(version) + 1
+        wait_s = min(LONGEST_S, FIRST_S * 2 ** (attempts - 1))
+        self._failures[version] = Failure(attempts, now + wait_s, error)
 
     def succeeded(self, version: str) -> None:
         self._failures.pop(version, None)
 
+    def forget_code(self, code: str) -> None:
+        """What made these fail is over (the engine is back)."""
+        self._failures = {
+            version: each for version, each in self._failures.items() if each.error.code != code
+        }
+
     def failure_count(self, version: str) -> int:
         failure = self._failures.get(version)
-        return failure.count if failure else 0
+        return failure.attempts if failure else 0
 
     def retry_at(self, version: str) -> float:
         failure = self._failures.get(version)

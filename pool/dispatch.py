@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from plat.errors import PlatError
 from plat.feed import (
+    UNLIMITED_SLOTS,
     Demand,
     Faulted,
     FromRouter,
@@ -76,8 +77,8 @@ class Dispatcher:
     def received(self, router: str, message: FromRouter) -> None:
         now = time.monotonic()
         match message:
-            case Demand(version, queued, _):
-                self._demands.set(version, router, queued)
+            case Demand(version, queued, _, grants_seen):
+                self._demands.asked(version, router, queued, grants_seen)
                 if queued:
                     self.balance(version)
             case Returned(instance, slots, idle_s):
@@ -99,6 +100,7 @@ class Dispatcher:
             message.router, [(each.instance, each.slots) for each in message.held]
         )
         self._away.came(message.router)
+        self._demands.router_here(message.router)
         on_the_way = {each.id for each in self._fleet.members() if each.state in ON_THE_WAY}
         routes = [route_of(function) for function in self._table.all()]
         gone = [instance for instance in forfeited if instance not in on_the_way]
@@ -122,7 +124,7 @@ class Dispatcher:
         log.warning("instance at fault", instance=instance, reason=reason, function=member.version.function)
         alone = member.version.spec.concurrency == 1 or reason == "unreachable"
         if alone:
-            self._fleet.drain(member, 0)
+            self._stop_granting(member)
             self._fleet.stop(member, grace_s=0)
         else:
             self._drain(member)
@@ -138,6 +140,9 @@ class Dispatcher:
 
     def function_put(self, function: FunctionEntry) -> None:
         self._broadcast(RoutePut(route_of(function)))
+        if function.stopped:
+            for member in self._of_function(function.name):
+                self._drain(member)
         for version_id in {member.version.id for member in self._of_function(function.name)}:
             self.balance(version_id)
         self._release_old(function)
@@ -171,6 +176,7 @@ class Dispatcher:
 
     def instance_ready(self, member: Member) -> None:
         self.balance(member.version.id)
+        self._rebalance_waiting()  # a place to start is free
 
     def instance_gone(self, member: Member, exited: Exited) -> None:
         self._broadcast(Gone(exited.instance, exited.reason, exited.detail))
@@ -214,8 +220,7 @@ class Dispatcher:
         versions = {member.version.id for member in self._fleet.members()} | set(self._demands.versions())
         versions |= {
             version.id
-            for function in self._table.all()
-            if function.min and function.live is not None
+            for function in self._table.with_minimum()
             for version in function.versions
             if version.number == function.live
         }
@@ -242,18 +247,24 @@ class Dispatcher:
                 self._demands.granted(version_id, router, allotment.slots)
 
     def _reclaim(self, version_id: str) -> None:
-        """From routers that hold more than a fair share, for those that wait and hold less."""
+        """Ask back what lies with routers that do not wait; of those that wait, what is over their share."""
         waiting = self._demands.of(version_id)
-        if not waiting:
-            return
-        total = self._ledger.total(version_id)
-        share = max(1, total // max(1, len(self._routers())))
+        share = max(1, self._ledger.total(version_id) // max(1, len(waiting)))
+        keep_all = dict.fromkeys(waiting, UNLIMITED_SLOTS)
+        keep_share = dict.fromkeys(waiting, share if len(waiting) <= self._ledger.total(version_id) else 0)
         for router, queued in waiting.items():
-            missing = min(queued, share - self._ledger.held_by(version_id, router))
-            spare_share = share if total > share else 0
-            if missing > 0:
-                for asked in self._ledger.reclaim(version_id, missing, router, spare_share):
-                    self._send(asked.router, Reclaim(asked.instance, asked.slots))
+            wanted = queued - self._ledger.coming(version_id)
+            wanted -= self._ask_back(version_id, wanted, router, keep_all)
+            missing = share - self._ledger.held_by(version_id, router)
+            self._ask_back(version_id, min(wanted, missing), router, keep_share)
+
+    def _ask_back(self, version_id: str, wanted: int, router: str, keep: dict[str, int]) -> int:
+        if wanted <= 0:
+            return 0
+        asked = self._ledger.reclaim(version_id, wanted, router, keep)
+        for each in asked:
+            self._send(each.router, Reclaim(each.instance, each.slots))
+        return sum(each.slots for each in asked)
 
     def _scale(self, version: VersionEntry, function: FunctionEntry | None) -> None:
         now = time.monotonic()
@@ -294,11 +305,14 @@ class Dispatcher:
     def _drain(self, member: Member) -> None:
         if member.state is not State.READY:
             return
+        self._stop_granting(member)
+        self._stop_if_settled(member)
+
+    def _stop_granting(self, member: Member) -> None:
         by = time.monotonic() + member.version.spec.timeout_s + DRAIN_MARGIN_S
         self._fleet.drain(member, by)
         for asked in self._ledger.drain(member.id):
             self._send(asked.router, Reclaim(asked.instance, asked.slots))
-        self._stop_if_settled(member)
 
     def _stop_if_settled(self, member: Member) -> None:
         account = self._ledger.account(member.id)

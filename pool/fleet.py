@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from plat.errors import PlatError
 from plat.feed import VersionEntry
@@ -165,8 +165,9 @@ class Fleet:
     async def _await_ready(self, member: Member, deadline: float) -> None:
         """Ready, or the reason why not: it says so itself, dies, or takes too long."""
         ready = subtask(wait_ready(member.address, deadline), f"await {member.id}")
+        either: list[asyncio.Future[Any]] = [ready, member.died]
         try:
-            await asyncio.wait({ready, member.died}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if member.died.done() and not ready.done():
                 exited = member.died.result()
                 detail = f"The instance ended before it was ready. {exited.detail}"

@@ -4,7 +4,7 @@ The invariant: for each instance, home + held = total, and nothing is below zero
 that is away (dead, or not yet heard of after the pool's restart) stay held until `release`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from plat.feed import UNLIMITED_SLOTS
@@ -114,19 +114,23 @@ class Ledger:
         account.last_used = max(account.last_used, now - idle_s)
         return account.version
 
-    def reclaim(self, version: str, wanted: int, router: str, share: int) -> list[Allotment]:
-        """Whom to ask for up to `wanted` slots for `router`: those who hold more than `share`."""
+    def reclaim(self, version: str, wanted: int, router: str, keep: Mapping[str, int]) -> list[Allotment]:
+        """Whom to ask for up to `wanted` slots for `router`; `keep`: what each holder may keep."""
         asked: list[Allotment] = []
-        for holder in self._holders(version) - {router} - self._away:
-            spare = self.held_by(version, holder) - share
+        for holder in sorted(self._holders(version) - {router} - self._away):
+            spare = self.held_by(version, holder) - keep.get(holder, 0)
             for account in self.of_version(version):
                 slots = min(wanted, spare, account.held.get(holder, 0) - account.reclaimed.get(holder, 0))
-                if slots > 0 and account.total:
+                if slots > 0 and account.total and account.granting:
                     account.reclaimed[holder] = account.reclaimed.get(holder, 0) + slots
                     asked.append(Allotment(holder, account.instance, slots))
                     wanted -= slots
                     spare -= slots
         return asked
+
+    def coming(self, version: str) -> int:
+        """Slots that were asked back and have not come, of instances that can grant them again."""
+        return sum(sum(each.reclaimed.values()) for each in self.of_version(version) if each.granting)
 
     def drain(self, instance: str) -> list[Allotment]:
         """Grant no more, and ask every router for all it holds."""

@@ -82,6 +82,7 @@ class Pool:
             self._list_again.clear()
             try:
                 await self.list_machine()
+                self.fleet.backoff.forget_code("engine_unavailable")
                 wait_s = LIST_RETRY_S[0]
             except PlatError as error:
                 log.warning("the machine cannot be listed", detail=error.detail)
@@ -114,7 +115,6 @@ class Pool:
             self.dispatcher.tick()
 
     async def open(self) -> None:
-        await self.logbook.open()
         await self._driver.open(self.listener())
 
     async def close(self) -> None:

@@ -12,6 +12,7 @@ class FunctionTable:
         self._functions: dict[str, FunctionEntry] = {}
         self._discovered: dict[str, FunctionEntry] = {}
         self._versions: dict[str, VersionEntry] = {}
+        self._with_minimum: set[str] = set()
         self.tokens: list[str] = []
         self.loaded = False
 
@@ -19,6 +20,9 @@ class FunctionTable:
         self._functions = {each.name: each for each in functions}
         self.tokens = tokens
         self.loaded = True
+        self._with_minimum.clear()
+        for function in self._functions.values():
+            self._note_minimum(function)
         self._index()
 
     def put(self, function: FunctionEntry) -> FunctionEntry | None:
@@ -26,11 +30,13 @@ class FunctionTable:
         former = self._functions.get(function.name)
         self._forget_versions(former)
         self._functions[function.name] = function
+        self._note_minimum(function)
         self._versions.update((version.id, version) for version in function.versions)
         return former
 
     def drop(self, name: str) -> FunctionEntry | None:
         former = self._functions.pop(name, None)
+        self._with_minimum.discard(name)
         self._forget_versions(former)
         return former
 
@@ -59,6 +65,16 @@ class FunctionTable:
 
     def all(self) -> list[FunctionEntry]:
         return [*self._functions.values(), *(self._discovered[name] for name in self._only_discovered())]
+
+    def with_minimum(self) -> list[FunctionEntry]:
+        """Functions that keep instances without any call: looked at on every tick, so kept apart."""
+        return [self._functions[name] for name in self._with_minimum]
+
+    def _note_minimum(self, function: FunctionEntry) -> None:
+        if function.min and not function.stopped:
+            self._with_minimum.add(function.name)
+        else:
+            self._with_minimum.discard(function.name)
 
     def _only_discovered(self) -> list[str]:
         return [name for name in self._discovered if name not in self._functions]

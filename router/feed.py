@@ -66,6 +66,7 @@ class PoolLink:
         self._flushed_at = float("-inf")
         self._deaths: dict[str, Gone] = {}
         self._mourners: dict[str, list[asyncio.Future[Gone]]] = {}
+        self._grants_seen = 0
         self.connected = False
 
     # --- for calls
@@ -111,6 +112,7 @@ class PoolLink:
 
     async def _converse(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.slots.forget_debts()
+        self._grants_seen = 0
         faults = list(self._outbox)
         self._outbox.clear()
         await socket.send_bytes(encode(Hello(self._router, self.slots.held())))
@@ -160,13 +162,14 @@ class PoolLink:
         self._flushed_at = asyncio.get_running_loop().time()
         dirty, self._dirty = self._dirty, {}
         for version in dirty.values():
-            self._send(Demand(version.id, version.waiting, version.in_flight))
+            self._send(Demand(version.id, version.waiting, version.in_flight, self._grants_seen))
 
     # --- in
 
     def _apply(self, message: ToRouter) -> None:
         match message:
             case Grant():
+                self._grants_seen += 1
                 self.slots.grant(message, self._clock())
             case Reclaim():
                 self.slots.reclaim(message, self._clock())

@@ -1,0 +1,1 @@
+"""Measurements. Figures go to `results/` with commit, machine and date; nothing here is a test."""
