@@ -11,7 +11,7 @@ from cli.failure import FailedError
 from plat.address import Address
 from plat.logs import get_logger
 from plat.settings import Settings
-from plat.web import start_site
+from plat.web import session_for, start_site
 
 log = get_logger(__name__)
 
@@ -65,13 +65,8 @@ async def _metrics(name: str, address: Address) -> str | None:
 
 async def fetch(address: Address, path: str) -> tuple[int, str]:
     """Status and text of a GET. Raises one of FETCH_ERRORS."""
-    connector = aiohttp.UnixConnector(address.path) if address.path else aiohttp.TCPConnector()
-    host = "service" if address.path else f"{address.host}:{address.port}"
     timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT_S)
-    async with (
-        aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-        session.get(f"http://{host}{path}") as response,
-    ):
+    async with session_for(address) as session, session.get(path, timeout=timeout) as response:
         return response.status, await response.text()
 
 

@@ -1,0 +1,83 @@
+"""What a person is told about a wrong key or value."""
+
+from typing import Annotated, Any
+
+import pytest
+from msgspec import Meta, Struct
+
+from plat.decoding import convert, describe
+from plat.errors import PlatError
+from plat.model import FunctionSpec, Scale
+
+
+class Nested(Struct, forbid_unknown_fields=True):
+    items: list[Annotated[int, Meta(gt=0)]] = []
+    on: bool = False
+    less: Annotated[float, Meta(lt=2.5)] = 0
+
+
+@pytest.mark.parametrize(
+    ("value", "detail"),
+    [
+        (
+            {"name": "A"},
+            'name = "A": expected lower-case letters, digits and inner hyphens, 1 to 63 of them.',
+        ),
+        ({"name": "a", "scael": {}}, 'Unknown key "scael". Did you mean "scale"?'),
+        ({"name": "a", "scale": {"max": 0}}, "scale.max = 0: expected a whole number from 1 to 1000."),
+        ({"name": "a", "scale": {"mx": 0}}, 'Unknown key "scale.mx". Did you mean "scale.max"?'),
+        ({"name": "a", "scale": 3}, "scale = 3: expected a table."),
+        ({"name": "a", "runtime": "pyton"}, 'runtime = "pyton": expected "node" or "python".'),
+        (
+            {"name": "a", "env": {"X": 3}},
+            "env.X = 3: expected text of at most 32768 characters, without",
+        ),
+        (
+            {"name": "a", "limits": {"rate": "x"}},
+            'limits.rate = "x": expected a number of more than 0 and',
+        ),
+        ({"name": "a", "limits": {"cpu": 0.001}}, "limits.cpu = 0.001: expected a number from 0.01 to 1024."),
+        ({}, 'The key "name" is missing: expected lower-case letters'),
+        ({"name": "a", "zzz": 1}, 'Unknown key "zzz". Known keys: access, env, event, handler, limits, name'),
+        ({"name": "a", "env": {"1X": "x"}}, 'Bad name "1X" in env: expected letters, digits and underscores'),
+        ([], "The whole = (a list): expected a table."),
+        (None, "The whole = null: expected a table."),
+    ],
+)
+def test_spec(value: Any, detail: str) -> None:
+    with pytest.raises(PlatError) as refused:
+        convert(value, FunctionSpec)
+    assert refused.value.code == "invalid"
+    assert refused.value.detail.startswith(detail)
+
+
+@pytest.mark.parametrize(
+    ("value", "detail"),
+    [
+        ({"items": 3}, "items = 3: expected a list."),
+        ({"items": [0]}, "items = (a list): expected a list."),
+        ({"on": 1}, "on = 1: expected true or false."),
+        ({"less": 2.5}, "less = 2.5: expected a number of less than 2.5."),
+    ],
+)
+def test_other_kinds(value: Any, detail: str) -> None:
+    with pytest.raises(PlatError) as refused:
+        convert(value, Nested)
+    assert refused.value.detail == detail
+
+
+def test_a_long_value_is_shown_in_part() -> None:
+    with pytest.raises(PlatError) as refused:
+        convert({"name": "x" * 10_000}, FunctionSpec)
+    assert len(refused.value.detail) < 200
+
+
+def test_what_is_right_is_typed() -> None:
+    assert convert({"max": 3, "idle_s": 5}, Scale) == Scale(max=3, idle_s=5.0)
+
+
+def test_descriptions() -> None:
+    assert describe(Annotated[int, Meta(ge=1, le=5)]) == "a whole number from 1 to 5"
+    assert describe(Annotated[float, Meta(ge=0.5)]) == "a number of at least 0.5"
+    assert describe(str) == "text"
+    assert describe(int | None) == "a whole number"

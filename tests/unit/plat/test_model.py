@@ -1,0 +1,106 @@
+"""The bounds of the shared words: what is in, what is just outside."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from plat.model import FunctionSpec, LiveChange, ScaleChange, VersionSpec, is_function_name
+
+
+@pytest.mark.parametrize("name", ["a", "0", "hello", "a-b", "a1-2b", "x" * 63])
+def test_names(name: str) -> None:
+    assert is_function_name(name)
+    assert msgspec.convert({"name": name}, FunctionSpec).name == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "A", "a_b", "-a", "a-", "a.b", "a/b", "..", "ä", "a b", "hello\n", "x" * 64]
+)
+def test_no_names(name: str) -> None:
+    assert not is_function_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "A", "-a", "a/b", "x" * 64])
+def test_a_spec_refuses_them_too(name: str) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"name": name}, FunctionSpec)
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "allowed", "refused"),
+    [
+        ("scale", "concurrency", (0, 1, 1000), (-1, 1001, 1.5, "1")),
+        ("scale", "min", (0, 1000), (-1, 1001)),
+        ("scale", "max", (1, 1000), (0, 1001)),
+        ("scale", "idle_s", (0.1, 60, 86_400), (0, 0.09, 86_401, float("nan"))),
+        ("limits", "timeout_s", (0.1, 3600), (0, 3600.1, float("inf"))),
+        ("limits", "memory_mb", (16, 1_048_576), (15, 1_048_577)),
+        ("limits", "cpu", (0.01, 1024), (0, 1025)),
+        ("limits", "rate", (0.001, None), (0, -1)),
+        ("limits", "burst", (1, None), (0,)),
+        ("access", "auth", ("token", "public"), ("open", None, True)),
+    ],
+)
+def test_bounds(table: str, key: str, allowed: tuple[Any, ...], refused: tuple[Any, ...]) -> None:
+    for value in allowed:
+        spec = msgspec.convert({"name": "a", table: {key: value}}, FunctionSpec)
+        assert getattr(getattr(spec, table), key) == value
+    for value in refused:
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert({"name": "a", table: {key: value}}, FunctionSpec)
+
+
+@pytest.mark.parametrize(
+    ("handler", "is_allowed"),
+    [
+        ("main.handler", True),
+        ("lib/api.app", True),
+        ("a.b.c", True),
+        ("main", False),
+        (".handler", False),
+        ("/etc/passwd.x", False),
+        ("main.1", False),
+        ("main.handler()", False),
+        ("a" * 255 + ".b", False),
+    ],
+)
+def test_handlers(handler: str, is_allowed: bool) -> None:
+    try:
+        msgspec.convert({"name": "a", "handler": handler}, FunctionSpec)
+    except msgspec.ValidationError:
+        assert not is_allowed
+    else:
+        assert is_allowed
+
+
+def test_a_version_takes_from_a_spec_what_an_instance_is_made_of() -> None:
+    spec = msgspec.convert(
+        {
+            "name": "a",
+            "scale": {"concurrency": 8, "max": 3},
+            "limits": {"cpu": 2, "rate": 5},
+            "env": {"X": "1"},
+        },
+        FunctionSpec,
+    )
+    assert VersionSpec.of(spec) == VersionSpec(
+        runtime="python",
+        handler="main.handler",
+        event="body",
+        concurrency=8,
+        timeout_s=30,
+        memory_mb=128,
+        cpu=2,
+        env={"X": "1"},
+    )
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"version": 0}', b'{"version": 1, "x": 1}', b'{"version": "1"}'])
+def test_a_live_change_names_one_version(body: bytes) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(body, type=LiveChange)
+
+
+def test_a_scale_change_keeps_what_it_leaves_out() -> None:
+    assert msgspec.json.decode(b'{"max": 3}', type=ScaleChange) == ScaleChange(min=None, max=3)
