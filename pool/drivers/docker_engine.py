@@ -41,7 +41,9 @@ class Engine:
         self.url = url or os.environ.get("DOCKER_HOST") or DEFAULT_URL
         self._timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
         self._connector = _connector(self.url)
-        self._docker = aiodocker.Docker(self.url, connector=self._connector, timeout=self._timeout)
+        # Beside a connector of ours, aiodocker takes the URL only for the start of every request's.
+        base = self.url if self._connector is None else "unix://localhost"
+        self._docker = aiodocker.Docker(base, connector=self._connector, timeout=self._timeout)
 
     async def close(self) -> None:
         await self._docker.close()

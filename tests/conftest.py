@@ -1,0 +1,120 @@
+"""What every test has: marks that become skips or failures, a platform's settings, and checks for leaks."""
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from plat.settings import Settings
+from pool.drivers import procfs
+from pool.drivers.docker_spec import OWNER, owner_of
+from tests import needs
+
+ROOT = Path(__file__).parent.parent
+LEAK_WAIT_S = 5.0
+
+T = TypeVar("T")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    unknown = needs.required() - needs.CHECKS.keys()
+    if unknown:
+        known = ", ".join(sorted(needs.CHECKS))
+        raise pytest.UsageError(f"{needs.VARIABLE} names {', '.join(sorted(unknown))}; it may name: {known}")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for name in needs.CHECKS:
+        if item.get_closest_marker(name) and (reason := needs.lacking(name)) is not None:
+            if name in needs.required():
+                pytest.fail(f"{name} is required by {needs.VARIABLE}: {reason}", pytrace=False)
+            pytest.skip(f"{name}: {reason}")
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """Short, so that the sockets of instances fit below it."""
+    with tempfile.TemporaryDirectory(prefix="plat-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def settings(data_dir: Path) -> Settings:
+    """A platform of the test's own: no other's processes, containers or sockets are in its reach."""
+    return Settings(data=str(data_dir), port=0, admin_port=0, docker_network="none", log_level="debug")
+
+
+@pytest.fixture(scope="session")
+def runtime_images() -> None:
+    """plat-runtime-python and plat-runtime-node; built where they are missing (minutes, at first)."""
+    missing = [name for name in ("python", "node") if not _has_image(f"plat-runtime-{name}")]
+    if missing:
+        subprocess.run([ROOT / "deploy" / "build-images", *missing], check=True)
+
+
+def _has_image(name: str) -> bool:
+    command = ["docker", "image", "inspect", name]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+@pytest.fixture(autouse=True)
+def no_process_left() -> Iterator[None]:
+    """A test ends the processes it started, and theirs."""
+    before = _children()
+    yield
+    left = _until_empty(lambda: _children() - before)
+    for pid in left:
+        if (stat := procfs.stat_of(pid)) is not None:
+            procfs.kill_session(pid, stat.started)
+    assert not left, f"processes are left: {[_command(pid) for pid in left]}"
+
+
+@pytest.fixture(autouse=True)
+def no_container_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A Docker test leaves no container, network or volume with its platform's label."""
+    if request.node.get_closest_marker("docker") is None or "settings" not in request.fixturenames:
+        yield
+        return
+    label = f"label={OWNER}={owner_of(request.getfixturevalue('settings'))}"
+    yield
+    left = _until_empty(lambda: _labelled(label))
+    for name in left:
+        subprocess.run(["docker", "rm", "--force", "--volumes", name.split()[1]], check=False)
+    assert not left, f"left on the Docker engine: {left}"
+
+
+def _labelled(label: str) -> set[str]:
+    listings = {
+        "container": ["docker", "ps", "--all", "--quiet", "--filter", label],
+        "network": ["docker", "network", "ls", "--quiet", "--filter", label],
+        "volume": ["docker", "volume", "ls", "--quiet", "--filter", label],
+    }
+    return {
+        f"{kind} {line}"
+        for kind, command in listings.items()
+        for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    }
+
+
+def _children() -> set[int]:
+    """Of this process, and dead ones that nobody reaped."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    return {int(pid) for task in tasks for pid in task.read_text().split()}
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip() or f"pid {pid} (ended)"
+    except OSError:
+        return f"pid {pid}"
+
+
+def _until_empty(look: Callable[[], set[T]]) -> set[T]:
+    deadline = time.monotonic() + LEAK_WAIT_S
+    while (found := look()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
