@@ -1,0 +1,1 @@
+"""The control service: functions, versions and tokens, and the API that changes them."""

@@ -1,0 +1,128 @@
+"""The handlers of the API: decode, call, encode. Their names are those of `control.routes`."""
+
+import functools
+
+import msgspec
+from aiohttp import web
+
+from control import openapi
+from control.bodies import check_upload, read_json, upload
+from control.catalog import Catalog
+from control.deploys import Deploys
+from control.functions import require_name, version_not_found
+from control.queries import FunctionsQuery, LogsQuery, NoQuery, VersionsQuery, decode_query
+from control.routes import NDJSON_TYPE
+from control.upstream import Pool
+from plat.decoding import convert
+from plat.errors import PlatError
+from plat.logs import get_logger
+from plat.model import LiveChange, ScaleChange
+from plat.web import CALL_ID_HEADER, call_id_of, json_response
+
+log = get_logger(__name__)
+
+
+class Api:
+    def __init__(self, catalog: Catalog, deploys: Deploys, pool: Pool, archive_limit_bytes: int) -> None:
+        self._catalog = catalog
+        self._deploys = deploys
+        self._pool = pool
+        self._archive_limit = archive_limit_bytes
+
+    async def list_functions(self, request: web.Request) -> web.Response:
+        query = decode_query(request.query.items(), FunctionsQuery)
+        after = "" if query.after is msgspec.UNSET else query.after
+        return json_response(await self._catalog.page(query.limit, after))
+
+    async def put_function(self, request: web.Request) -> web.Response:
+        decode_query(request.query.items(), NoQuery)
+        name = request.match_info["name"]
+        require_name(name)
+        function, created = await self._catalog.put(name, await read_json(request))
+        return json_response(function, 201 if created else 200)
+
+    async def get_function(self, request: web.Request) -> web.Response:
+        decode_query(request.query.items(), NoQuery)
+        return json_response(await self._catalog.function(request.match_info["name"]))
+
+    async def delete_function(self, request: web.Request) -> web.Response:
+        decode_query(request.query.items(), NoQuery)
+        await self._catalog.delete(request.match_info["name"])
+        return web.Response(status=204)
+
+    async def deploy(self, request: web.Request) -> web.Response:
+        decode_query(request.query.items(), NoQuery)
+        check_upload(request, self._archive_limit)
+        name = request.match_info["name"]
+        version = await self._deploys.deploy(name, upload(request), request.content_length)
+        return json_response(version, 200 if version.unchanged else 201)
+
+    async def list_versions(self, request: web.Request) -> web.Response:
+        query = decode_query(request.query.items(), VersionsQuery)
+        before = None if query.after is msgspec.UNSET else query.after
+        return json_response(await self._catalog.versions(request.match_info["name"], query.limit, before))
+
+    async def get_version(self, request: web.Request) -> web.Response:
+        decode_query(request.query.items(), NoQuery)
+        name, number = request.match_info["name"], request.match_info["version"]
+        await self._catalog.function(name)
+        return json_response(await self._catalog.version(name, _version_number(name, number)))
+
+    async def set_live(self, request: web.Request) -> web.Response:
+        decode_query(request.query.items(), NoQuery)
+        change = convert(await read_json(request), LiveChange)
+        return json_response(await self._catalog.set_live(request.match_info["name"], change))
+
+    async def scale(self, request: web.Request) -> web.Response:
+        decode_query(request.query.items(), NoQuery)
+        change = convert(await read_json(request), ScaleChange)
+        return json_response(await self._catalog.scale(request.match_info["name"], change))
+
+    async def stop(self, request: web.Request) -> web.Response:
+        decode_query(request.query.items(), NoQuery)
+        return json_response(await self._catalog.set_stopped(request.match_info["name"], True))
+
+    async def start(self, request: web.Request) -> web.Response:
+        decode_query(request.query.items(), NoQuery)
+        return json_response(await self._catalog.set_stopped(request.match_info["name"], False))
+
+    async def list_instances(self, request: web.Request) -> web.Response:
+        decode_query(request.query.items(), NoQuery)
+        function = await self._catalog.function(request.match_info["name"])
+        return json_response(await self._pool.instances(function.name))
+
+    async def read_logs(self, request: web.Request) -> web.StreamResponse:
+        query = decode_query(request.query.items(), LogsQuery)
+        function = await self._catalog.function(request.match_info["name"])
+        async with self._pool.logs(function.name, tail=query.tail, follow=query.follow) as chunks:
+            headers = {"Content-Type": NDJSON_TYPE, CALL_ID_HEADER: call_id_of(request)}
+            response = web.StreamResponse(headers=headers)
+            await response.prepare(request)
+            try:
+                async for chunk in chunks:
+                    await response.write(chunk)
+                await response.write_eof()
+            except (PlatError, OSError) as error:
+                _break_off(request, error)
+            return response
+
+    async def read_openapi(self, request: web.Request) -> web.Response:
+        decode_query(request.query.items(), NoQuery)
+        return json_response(_openapi_document())
+
+
+_openapi_document = functools.cache(openapi.document)
+
+
+def _version_number(name: str, text: str) -> int:
+    """Raises PlatError `version_not_found` for what is no version's number."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and 0 < int(text) < 2**31):
+        raise version_not_found(name, text)
+    return int(text)
+
+
+def _break_off(request: web.Request, error: Exception) -> None:
+    """An answer that has begun can only be cut, so that the client does not take it for whole."""
+    log.warning("logs broke off", path=request.path, detail=str(error))
+    if request.transport is not None:
+        request.transport.close()

@@ -1,0 +1,29 @@
+"""What the store reads and writes, one struct a table. No SQL, no rules."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from plat.model import FunctionSpec, VersionError, VersionSpec, VersionState
+
+
+class FunctionRow(Struct, frozen=True, kw_only=True):
+    name: str
+    spec: FunctionSpec
+    live: int | None
+    stopped: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class VersionRow(Struct, frozen=True, kw_only=True):
+    id: str
+    """Random and unique for ever, also when a deleted function's name and numbers come back."""
+    function: str
+    number: int
+    state: VersionState
+    spec: VersionSpec
+    digest: str
+    size_bytes: int
+    error: VersionError | None
+    created_at: datetime
