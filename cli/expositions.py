@@ -45,7 +45,7 @@ def sum_expositions(texts: Iterable[str]) -> str:
 
 def _add(families: dict[str, _Family], text: str) -> None:
     current = ""
-    for line in text.splitlines():
+    for line in text.split("\n"):  # not splitlines: a label may hold U+2028 and its like
         words = line.split(None, 3)
         if line.startswith("#"):
             if len(words) >= 3 and words[1] in ("HELP", "TYPE"):

@@ -99,14 +99,14 @@ def _node(folder: Path, report: Report) -> Path:
 
 def _requirement_files(path: Path) -> Iterator[Path]:
     """The file and those that it includes."""
-    waiting, seen = [path], set()
+    waiting, seen = [path.resolve()], set()
     while waiting:
         current = waiting.pop()
         if current in seen or not current.is_file():
             continue
         seen.add(current)
         yield current
-        waiting += [current.parent / name for name in _INCLUDED.findall(current.read_text())]
+        waiting += [(current.parent / name).resolve() for name in _INCLUDED.findall(current.read_text())]
 
 
 def _digest(language: str, files: Iterator[Path] | list[Path]) -> str:
