@@ -18,6 +18,7 @@ from pool.drivers.docker_engine import Engine, EngineRefusalError, Json
 from pool.drivers.docker_events import Event, EventWatch
 from pool.drivers.docker_instance import DockerInstance
 from pool.drivers.docker_logs import ContainerLog
+from pool.drivers.docker_network import make_network
 from pool.drivers.exits import Cause
 
 log = get_logger(__name__)
@@ -42,6 +43,7 @@ class DockerDriver:
         self._starting: set[str] = set()
         self._finishing: set[asyncio.Task[None]] = set()
         self._listing = asyncio.Lock()
+        self._network = asyncio.Lock()
         self._network_is_there = False
 
     async def open(self, listener: Listener) -> None:
@@ -194,15 +196,10 @@ class DockerDriver:
         return path
 
     async def _make_network(self) -> None:
-        name = self._place.network
-        if self._network_is_there or name in ("none", "bridge", "host", "default"):
-            return
-        if not await self._engine.network_exists(name):
-            if name != spec.OUR_NETWORK:
-                detail = f'The Docker network "{name}" does not exist: docker network create {name}'
-                raise PlatError("instance_start_failed", detail)
-            await self._engine.create_network(spec.network())
-        self._network_is_there = True
+        async with self._network:
+            if not self._network_is_there:
+                await make_network(self._engine, self._place.network)
+                self._network_is_there = True
 
     async def _undo(self, order: StartOrder) -> None:
         instance = self._instances.pop(order.instance, None)

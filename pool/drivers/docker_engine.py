@@ -23,6 +23,7 @@ _NO_CONNECTION = 900
 """aiodocker's own status for an engine that it cannot connect to."""
 
 Json = dict[str, Any]
+list_ = list  # inside the class, the name is a method's
 
 
 class EngineRefusalError(Exception):
@@ -90,10 +91,11 @@ class Engine:
                     return None
                 raise
 
-    async def network_exists(self, name: str) -> bool:
+    async def networks(self, name: str) -> list_[str]:
+        """The ids of the networks of that name: the engine may have several."""
         with self._translated():
             found = await self._docker.networks.list(filters={"name": name})
-            return any(network["Name"] == name for network in found)
+            return sorted(network["Id"] for network in found if network["Name"] == name)
 
     async def create_network(self, config: Json) -> None:
         """One that somebody else made meanwhile is as good."""
@@ -103,6 +105,11 @@ class Engine:
             except aiodocker.DockerError as error:
                 if error.status != 409:
                     raise
+
+    async def remove_network(self, network: str) -> None:
+        """One that is gone is no error; one in use is refused."""
+        with self._translated(), _gone_is_fine():
+            await (await self._docker.networks.get(network)).delete()
 
     @asynccontextmanager
     async def stream(self, path: str, params: Mapping[str, str]) -> AsyncIterator[aiohttp.StreamReader]:
