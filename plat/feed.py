@@ -84,12 +84,10 @@ class Route(Struct, frozen=True):
 
 
 class Routes(Struct, frozen=True, tag="routes"):
-    """The whole table. The first message after a router's `Hello`."""
+    """The whole table, as soon as the pool has it."""
 
     routes: list[Route]
     tokens: list[str]
-    forfeited: list[str]
-    """Instances named in `Hello` that the pool does not know: the router forgets them."""
 
 
 class RoutePut(Struct, frozen=True, tag="route_put"):

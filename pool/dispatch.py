@@ -96,15 +96,15 @@ class Dispatcher:
         self._away.left(router, time.monotonic())
 
     def _hello(self, message: Hello) -> None:
-        forfeited = self._ledger.router_here(
-            message.router, [(each.instance, each.slots) for each in message.held]
-        )
+        """A pool that has just started says nothing of routes yet: the router goes on with what it has."""
         self._away.came(message.router)
         self._demands.router_here(message.router)
-        on_the_way = {each.id for each in self._fleet.members() if each.state in ON_THE_WAY}
-        routes = [route_of(function) for function in self._table.all()]
-        gone = [instance for instance in forfeited if instance not in on_the_way]
-        self._send(message.router, Routes(routes, self._table.tokens, gone))
+        self._ledger.router_here(message.router, [(each.instance, each.slots) for each in message.held])
+        if self._table.loaded:
+            self._send(message.router, self._routes())
+
+    def _routes(self) -> Routes:
+        return Routes([route_of(function) for function in self._table.all()], self._table.tokens)
 
     def _returned(self, router: str, instance: str, slots: int, idle_s: float, now: float) -> None:
         version = self._ledger.returned(router, instance, slots, idle_s, now)
@@ -133,10 +133,13 @@ class Dispatcher:
     # --- the table
 
     def table_replaced(self) -> None:
-        routes = [route_of(function) for function in self._table.all()]
-        for router in self._routers():
-            self._send(router, Routes(routes, self._table.tokens, []))
+        self._broadcast(self._routes())
         self.sweep()
+
+    def machine_listed(self) -> None:
+        """What runs is known: a router that claims slots of something else has missed its end."""
+        for router, instance in self._ledger.unfounded(lambda each: self._fleet.get(each) is not None):
+            self._send(router, Gone(instance, "unknown", "It ended while the pool was away."))
 
     def function_put(self, function: FunctionEntry) -> None:
         self._broadcast(RoutePut(route_of(function)))
@@ -191,6 +194,8 @@ class Dispatcher:
 
     def balance(self, version_id: str) -> None:
         """Bring slots and instances of a version to where they are needed."""
+        if not self._table.loaded:
+            return
         version = self._version(version_id)
         if version is None:
             self._fail_waiters(version_id, PlatError("version_not_found", "This version was deleted."))

@@ -4,7 +4,7 @@ The invariant: for each instance, home + held = total, and nothing is below zero
 that is away (dead, or not yet heard of after the pool's restart) stay held until `release`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from plat.feed import UNLIMITED_SLOTS
@@ -58,6 +58,8 @@ class Ledger:
         self._accounts: dict[str, Account] = {}
         self._versions: dict[str, dict[str, Account]] = {}
         self._away: set[str] = {UNKNOWN_ROUTER}
+        self._claims: dict[str, dict[str, int]] = {}
+        """By router: slots it says it holds of instances that are not (yet) known here."""
 
     # --- instances
 
@@ -68,9 +70,14 @@ class Ledger:
         self._versions.setdefault(version, {})[instance] = account
 
     def adopt(self, instance: str, version: str, total: int, now: float) -> None:
-        """An instance from before our time: who holds its slots is not known yet."""
+        """An instance from before our time: who holds its slots is known only of those who said so."""
         self.open(instance, version, total, now)
-        self._accounts[instance].held[UNKNOWN_ROUTER] = total or UNLIMITED_SLOTS
+        held = self._accounts[instance].held
+        held[UNKNOWN_ROUTER] = total or UNLIMITED_SLOTS
+        for router, claims in self._claims.items():
+            if slots := claims.pop(instance, 0):
+                _lower(held, UNKNOWN_ROUTER, slots)
+                held[router] = slots
 
     def close(self, instance: str) -> None:
         """The instance is gone, and its slots with it."""
@@ -160,21 +167,32 @@ class Ledger:
 
     # --- routers
 
-    def router_here(self, router: str, held: Iterable[tuple[str, int]]) -> list[str]:
-        """A router says what it holds; that is the truth. Returns the instances unknown to us."""
+    def router_here(self, router: str, held: Iterable[tuple[str, int]]) -> None:
+        """A router says what it holds; that is the truth. Of instances unknown here it is a claim."""
         self._away.discard(router)
-        forfeited = []
+        self._claims[router] = {}
         for account in self._accounts.values():
             account.held.pop(router, None)
             account.reclaimed.pop(router, None)
         for instance, slots in held:
             account_or_none = self._accounts.get(instance)
-            if account_or_none is None or not slots:
-                forfeited.append(instance)
-                continue
-            _lower(account_or_none.held, UNKNOWN_ROUTER, slots)
-            account_or_none.held[router] = slots
-        return forfeited
+            if account_or_none is None:
+                self._claims[router][instance] = slots
+            elif slots:
+                _lower(account_or_none.held, UNKNOWN_ROUTER, slots)
+                account_or_none.held[router] = slots
+
+    def unfounded(self, exists: Callable[[str], bool]) -> list[tuple[str, str]]:
+        """Router and instance of each claim to an instance that does not exist; they are dropped."""
+        unfounded = [
+            (router, instance)
+            for router, claims in self._claims.items()
+            for instance in claims
+            if not exists(instance)
+        ]
+        for router, instance in unfounded:
+            del self._claims[router][instance]
+        return unfounded
 
     def router_away(self, router: str) -> None:
         """The link to a router broke. Its slots stay where they are until `release_away`."""

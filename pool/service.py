@@ -51,6 +51,7 @@ class Pool:
         self._links = RouterLinks()
         self._list_again = asyncio.Event()
         self._table_loaded = asyncio.Event()
+        self._listed = False
         artifacts = FolderArtifacts(settings.data_dir / "artifacts")
         ledger = Ledger()
         self.table = FunctionTable()
@@ -82,6 +83,7 @@ class Pool:
             self._list_again.clear()
             try:
                 await self.list_machine()
+                self._listed = True
                 self.fleet.backoff.forget_code("engine_unavailable")
                 wait_s = LIST_RETRY_S[0]
             except PlatError as error:
@@ -113,6 +115,8 @@ class Pool:
         while True:
             await asyncio.sleep(TICK_S)
             self.dispatcher.tick()
+            if self._listed:
+                self.dispatcher.machine_listed()
 
     async def open(self) -> None:
         await self._driver.open(self.listener())

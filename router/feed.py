@@ -190,8 +190,6 @@ class PoolLink:
     def _replace(self, message: Routes) -> None:
         self.routes.replace(message.routes)
         self.tokens.replace(message.tokens)
-        for instance in message.forfeited:
-            self.slots.drop(instance)
 
     def _buried(self, message: Gone) -> None:
         self._deaths[message.instance] = message

@@ -5,6 +5,7 @@ never used again.
 """
 
 import asyncio
+from typing import cast
 
 from plat.address import Address
 from router.http1 import (
@@ -50,8 +51,7 @@ class UpstreamConnection(asyncio.Protocol):
     # --- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit asyncio's
 
     def data_received(self, data: bytes) -> None:
         if self._discarding:
