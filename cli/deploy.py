@@ -68,7 +68,8 @@ def pack_folder(folder: Path, spec: FunctionSpec, target: Path, report: Report) 
 
 async def _send(plat: PlatClient, spec: FunctionSpec, packed: Packed, report: Report) -> Deployed:
     await plat.put(spec)
-    report(f"Uploading {packed.files} files, {size(packed.size_bytes)}")
+    files = "1 file" if packed.files == 1 else f"{packed.files} files"
+    report(f"Uploading {files}, {size(packed.size_bytes)}")
     version = await plat.deploy(spec.name, packed.path, lambda: report("Starting"))
     url = f"{plat.url}/function/{spec.name}"
     return Deployed(

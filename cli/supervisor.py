@@ -58,13 +58,19 @@ class Service:
         try:
             while not self._stopping.is_set():
                 started_at = time.monotonic()
-                cause = await self._live_once()
+                cause, last_line = await self._live_once()
                 if self._stopping.is_set():
                     break
                 decision = after_death(self._past, started_at=started_at, now=time.monotonic())
                 if isinstance(decision, GiveUp):
-                    return f"{self.name} does not start: {cause}"
-                log.error("service died", died=self.name, cause=cause, restart_in_s=decision.after_s)
+                    return f"{self.name} does not start: {cause_in(last_line) or cause}"
+                log.error(
+                    "service died",
+                    died=self.name,
+                    cause=cause,
+                    last_line=last_line,
+                    restart_in_s=decision.after_s,
+                )
                 self._past = decision.past
                 self.restarts += 1
                 await self._pause(decision.after_s)
@@ -93,8 +99,8 @@ class Service:
         self._stopping.set()
         self._signal(signal.SIGKILL)
 
-    async def _live_once(self) -> str:
-        """From start to death; the cause of death, in words."""
+    async def _live_once(self) -> tuple[str, str]:
+        """From start to death; the cause of death in words, and the last line it wrote."""
         read_end, write_end = os.pipe()
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -108,7 +114,7 @@ class Service:
             )
         except OSError as error:
             os.close(read_end)
-            return f"{self._command.argv[0]}: {error.strerror}"
+            return f"cannot be started: {self._command.argv[0]}: {error.strerror}", ""
         finally:
             os.close(write_end)
         if self._stopping.is_set():  # asked to while it was being started
@@ -118,7 +124,7 @@ class Service:
         self._process = None
         self.ended_well = status == 0
         await output.finish()
-        return death_of(status, output.relay.last_line)
+        return death_of(status), output.relay.last_line
 
     def _signal(self, number: signal.Signals) -> None:
         process = self._process
@@ -140,11 +146,9 @@ class Service:
             return
 
 
-def death_of(status: int, last_line: str) -> str:
-    """`killed by SIGKILL`, `exited with status 1`, and the last thing it said."""
-    how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exited with status {status}"
-    said = cause_in(last_line)
-    return f"{how}: {said}" if said else how
+def death_of(status: int) -> str:
+    """`killed by SIGKILL`, or `exited with status 1`."""
+    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exited with status {status}"
 
 
 class _Output(asyncio.Protocol):

@@ -65,7 +65,6 @@ def up(config: Path | None, folder: Path | None, as_json: bool, **flags: Any) ->
         lock = claims.enter_context(lock_data(settings.data_dir))
         settings = settled(settings, reserved.getsockname()[1])
         make_run_folder(settings.run_dir)
-        save(SavedAccess(url=settings.base_url, token=settings.token))
         platform = Platform(settings, lock.fileno(), folder, as_json=as_json)
         return asyncio.run(platform.run())
 
@@ -152,6 +151,7 @@ class Platform:
             service.confirm_ready()
         port = admin.addresses[0][1]
         url = self._settings.base_url
+        save(SavedAccess(url=url, token=self._settings.token))
         if self._as_json:
             print_json(Up(url=url, admin_url=f"http://127.0.0.1:{port}", pid=os.getpid()))
         else:
