@@ -46,6 +46,9 @@ ANSWER_TIMEOUT_S = 60
 DEPLOY_TIMEOUT_S = 600
 """From the end of the upload to the answer: the new version's first instance starts in this time."""
 
+_AS_GIVEN = "/?&=%:;,@!$'()*+[]~"
+"""What a path and query keep as the caller wrote it: `%2F` stays, a space becomes `%20`."""
+
 NAME_RULE = "a function's name is 1 to 63 lower-case letters, digits and inner hyphens"
 
 T = TypeVar("T")
@@ -230,7 +233,7 @@ class PlatClient:
         try:
             # Redirects are not followed: they are the function's answer, and the token stays here.
             response = await self._session.request(
-                method, URL(self.url + path), allow_redirects=False, **options
+                method, URL(self.url + path, encoded=True), allow_redirects=False, **options
             )
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise unreachable(error, self.url) from error
@@ -249,7 +252,7 @@ def call_path(name: str, path: str = "/", version: int | None = None) -> str:
     """Where a function is called, below the platform's address."""
     function_path(name)
     qualifier = "" if version is None else f":{version}"
-    rest = path if path.startswith(("/", "?")) else f"/{path}"
+    rest = quote(path if path.startswith(("/", "?")) else f"/{path}", safe=_AS_GIVEN)
     return f"/function/{name}{qualifier}" + ("" if rest == "/" else rest)
 
 

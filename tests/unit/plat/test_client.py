@@ -18,6 +18,7 @@ from plat.errors import PlatError
         ("?x=1", None, "/function/hello?x=1"),
         ("/", 3, "/function/hello:3"),
         ("/a", 3, "/function/hello:3/a"),
+        ("/a b/ä#c?d=%2F&e=[1]+2", None, "/function/hello/a%20b/%C3%A4%23c?d=%2F&e=[1]+2"),
     ],
 )
 def test_where_a_function_is_called(path: str, version: int | None, expected: str) -> None:
