@@ -219,8 +219,8 @@ class ChunkedBody:
         return True
 
     def _take_size(self, line: bytes) -> None:
-        match = _CHUNK_SIZE.fullmatch(line[:_CHUNK_LINE_LIMIT_BYTES])
-        if match is None:
+        match = _CHUNK_SIZE.fullmatch(line)
+        if match is None or len(line) > _CHUNK_LINE_LIMIT_BYTES:
             raise BadResponseError(f"{line[:40]!r} is no chunk size")
         size = int(match.group(1), 16)
         if size:

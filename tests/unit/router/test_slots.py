@@ -1,0 +1,340 @@
+"""The slots of one router, case by case; `test_slots_machine` tries every order of events."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from plat.errors import PlatError
+from plat.feed import Faulted, FromRouter, Grant, Held, Reclaim, Returned
+from router.slots import InstanceSlots, SlotTable, VersionSlots, Waiter
+
+V = "version-1"
+NOW = 100.0
+
+
+class Sent:
+    """What the table told the pool, and whose demand changed."""
+
+    def __init__(self) -> None:
+        self.messages: list[FromRouter] = []
+        self.demand: list[tuple[str, int]] = []
+
+    def changed(self, version: VersionSlots) -> None:
+        self.demand.append((version.id, version.waiting))
+
+
+@pytest.fixture
+def sent() -> Sent:
+    return Sent()
+
+
+@pytest.fixture
+def table(sent: Sent) -> SlotTable:
+    return SlotTable(sent.messages.append, sent.changed, queue_limit=3)
+
+
+def grant(table: SlotTable, slots: int, instance: str = "a", now: float = NOW) -> None:
+    table.grant(Grant(instance, V, f"unix:/{instance}", slots), now)
+
+
+def taken(table: SlotTable, now: float = NOW) -> InstanceSlots:
+    instance = table.take(V, now)
+    assert instance is not None
+    return instance
+
+
+async def queue(table: SlotTable) -> tuple[Waiter, "asyncio.Future[InstanceSlots]"]:
+    future: asyncio.Future[InstanceSlots] = asyncio.get_running_loop().create_future()
+    return table.wait(V, future), future
+
+
+def never(version_id: str) -> float:
+    return float("inf")
+
+
+def at_once(version_id: str) -> float:
+    return 0.0
+
+
+# --- taking
+
+
+def test_nothing_is_free_before_a_grant(table: SlotTable) -> None:
+    assert table.take(V, NOW) is None
+
+
+def test_as_many_calls_as_slots(table: SlotTable) -> None:
+    grant(table, 2)
+    assert taken(table) is taken(table)
+    assert table.take(V, NOW) is None
+    assert table.version(V).in_flight == 2
+
+
+def test_the_instance_used_last_is_taken_first(table: SlotTable) -> None:
+    """So that the others become really idle."""
+    grant(table, 1, "a")
+    grant(table, 1, "b")
+    first, second = taken(table), taken(table)
+    table.release(second, NOW)
+    table.release(first, NOW)
+    assert taken(table) is first
+
+
+def test_slots_of_one_version_are_not_for_another(table: SlotTable) -> None:
+    grant(table, 1)
+    assert table.take("version-2", NOW) is None
+
+
+def test_a_second_grant_adds_to_the_first(table: SlotTable) -> None:
+    grant(table, 1)
+    grant(table, 2)
+    assert taken(table) is taken(table) is taken(table)
+    assert table.take(V, NOW) is None
+    assert table.held() == [Held("a", 3)]
+
+
+# --- waiting
+
+
+async def test_a_grant_serves_waiters_in_order(table: SlotTable, sent: Sent) -> None:
+    futures = [(await queue(table))[1] for _ in range(3)]
+    grant(table, 2)
+    assert [future.done() for future in futures] == [True, True, False]
+    assert sent.demand == [(V, 1), (V, 2), (V, 3), (V, 2), (V, 1)]
+    assert table.version(V).in_flight == 2
+
+
+async def test_a_release_serves_the_first_waiter(table: SlotTable) -> None:
+    grant(table, 1)
+    instance = taken(table)
+    _, first = await queue(table)
+    _, second = await queue(table)
+    table.release(instance, NOW)
+    assert first.result() is instance
+    assert not second.done()
+    assert table.version(V).in_flight == 1
+
+
+async def test_the_queue_is_bounded(table: SlotTable) -> None:
+    for _ in range(3):
+        await queue(table)
+    with pytest.raises(PlatError) as refused:
+        await queue(table)
+    assert refused.value.code == "queue_full"
+    assert refused.value.status == 429
+    assert refused.value.retry_after_s == 1
+    assert table.version(V).waiting == 3
+
+
+async def test_a_place_in_the_queue_is_free_again_when_a_waiter_leaves(table: SlotTable) -> None:
+    waiters = [(await queue(table))[0] for _ in range(3)]
+    table.leave(V, waiters[1], NOW)
+    await queue(table)
+    assert table.version(V).waiting == 3
+
+
+async def test_one_that_left_is_not_served(table: SlotTable) -> None:
+    waiter, gone = await queue(table)
+    _, stays = await queue(table)
+    table.leave(V, waiter, NOW)
+    grant(table, 1)
+    assert gone.cancelled()
+    assert stays.done()
+    assert table.version(V).waiting == 0
+
+
+async def test_waiters_that_left_do_not_pile_up(table: SlotTable) -> None:
+    for _ in range(100):
+        waiter, _ = await queue(table)
+        table.leave(V, waiter, NOW)
+    assert len(table.version(V).waiters) == 0
+
+
+async def test_a_future_that_is_cancelled_but_has_not_left_yet_is_passed_over(table: SlotTable) -> None:
+    waiter, cancelled = await queue(table)
+    _, stays = await queue(table)
+    cancelled.cancel()
+    grant(table, 1)
+    assert stays.done()
+    table.leave(V, waiter, NOW)
+    assert table.version(V).waiting == 0
+    assert table.version(V).in_flight == 1
+
+
+async def test_a_slot_handed_to_one_that_has_gone_comes_back(table: SlotTable) -> None:
+    """The order that loses slots elsewhere: served, then cancelled, before it could run."""
+    waiter, served = await queue(table)
+    _, next_one = await queue(table)
+    grant(table, 1)
+    assert served.done()
+    table.leave(V, waiter, NOW)
+    assert next_one.done()
+    assert table.version(V).in_flight == 1
+
+
+async def test_a_failed_waiter_gives_nothing_back_when_it_leaves(table: SlotTable) -> None:
+    waiter, future = await queue(table)
+    waiter.fail(PlatError("no_instance", "late"))
+    grant(table, 1)
+    table.leave(V, waiter, NOW)
+    assert isinstance(future.exception(), PlatError)
+    assert taken(table)
+    assert table.version(V).waiting == 0
+    assert table.version(V).in_flight == 1
+
+
+async def test_all_waiters_fail_together(table: SlotTable, sent: Sent) -> None:
+    futures = [(await queue(table))[1] for _ in range(3)]
+    error = PlatError("instance_unavailable", "it does not start")
+    table.fail_waiters(V, error)
+    assert [future.exception() for future in futures] == [error] * 3
+    assert sent.demand[-1] == (V, 0)
+    table.fail_waiters("version-2", error)
+
+
+# --- the pool wants slots back
+
+
+def test_idle_slots_go_back_at_once(table: SlotTable, sent: Sent) -> None:
+    grant(table, 3)
+    taken(table, NOW)
+    table.reclaim(Reclaim("a", 2), NOW + 4)
+    assert sent.messages == [Returned("a", 2, 4.0)]
+    assert table.held() == [Held("a", 1)]
+
+
+async def test_busy_slots_are_owed_before_a_waiter_is_served(table: SlotTable, sent: Sent) -> None:
+    grant(table, 2)
+    instance, _ = taken(table), taken(table)
+    _, waits = await queue(table)
+    table.reclaim(Reclaim("a", 1), NOW)
+    assert not sent.messages
+    table.release(instance, NOW)
+    assert sent.messages == [Returned("a", 1, 0.0)]
+    assert not waits.done()
+    table.release(instance, NOW)
+    assert waits.done()
+
+
+def test_more_than_there_is_cannot_be_owed(table: SlotTable) -> None:
+    grant(table, 2)
+    instance = taken(table)
+    for _ in range(3):
+        table.reclaim(Reclaim("a", 5), NOW)
+    assert instance.debt == 1
+    table.reclaim(Reclaim("nobody", 1), NOW)
+
+
+def test_an_instance_without_slots_is_forgotten_and_its_connections_closed(table: SlotTable) -> None:
+    class Connection:
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    grant(table, 1)
+    instance = taken(table)
+    connection = Connection()
+    instance.connections.append(connection)
+    table.release(instance, NOW)
+    table.reclaim(Reclaim("a", 1), NOW)
+    assert connection.closed
+    assert instance.gone
+    assert table.held() == []
+    assert table.take(V, NOW) is None
+
+
+def test_a_grant_after_everything_was_given_back(table: SlotTable) -> None:
+    grant(table, 1)
+    table.reclaim(Reclaim("a", 1), NOW)
+    grant(table, 1)
+    assert not taken(table).gone
+    assert table.held() == [Held("a", 1)]
+
+
+@pytest.mark.parametrize(
+    ("hold_s", "elapsed", "returned"),
+    [(at_once, 0.0, True), (never, 1e9, False), (lambda _: 5.0, 4.9, False), (lambda _: 5.0, 5.0, True)],
+)
+def test_slots_unused_for_long_go_back(
+    table: SlotTable, sent: Sent, hold_s: Callable[[str], float], elapsed: float, returned: bool
+) -> None:
+    grant(table, 2)
+    table.return_idle(NOW + elapsed, hold_s)
+    assert sent.messages == ([Returned("a", 2, elapsed)] if returned else [])
+
+
+def test_an_instance_with_a_call_is_not_idle(table: SlotTable, sent: Sent) -> None:
+    grant(table, 2)
+    taken(table)
+    table.return_idle(NOW + 1000, at_once)
+    assert not sent.messages
+
+
+def test_a_restarted_pool_begins_without_debts(table: SlotTable, sent: Sent) -> None:
+    grant(table, 1)
+    instance = taken(table)
+    table.reclaim(Reclaim("a", 1), NOW)
+    table.forget_debts()
+    table.release(instance, NOW)
+    assert not sent.messages
+    assert taken(table) is instance
+
+
+# --- instances that end
+
+
+def test_a_slot_of_an_instance_that_ended_is_not_returned(table: SlotTable, sent: Sent) -> None:
+    grant(table, 2)
+    instance = taken(table)
+    assert table.drop("a") is instance
+    assert table.take(V, NOW) is None
+    table.release(instance, NOW)
+    assert not sent.messages
+    assert table.version(V).in_flight == 0
+    assert table.drop("a") is None
+
+
+async def test_a_fault_is_told_once_and_serves_nobody(table: SlotTable, sent: Sent) -> None:
+    grant(table, 3)
+    instance, _ = taken(table), taken(table)
+    table.fault(instance, "timeout")
+    table.fault(instance, "timeout")
+    assert sent.messages == [Faulted("a", "timeout")]
+    assert table.version(V).in_flight == 0
+    assert table.take(V, NOW) is None
+
+
+def test_gone_instances_are_skipped_on_the_stack(table: SlotTable) -> None:
+    grant(table, 1, "a")
+    grant(table, 1, "b")
+    table.drop("b")
+    assert taken(table).id == "a"
+
+
+def test_an_instance_that_comes_back_is_a_new_one(table: SlotTable) -> None:
+    grant(table, 1)
+    old = taken(table)
+    table.drop("a")
+    grant(table, 1)
+    new = taken(table)
+    assert new is not old
+    table.release(old, NOW)
+    assert new.in_use == 1
+    assert table.take(V, NOW) is None
+
+
+async def test_empty_versions_are_forgotten_and_others_are_not(table: SlotTable) -> None:
+    table.version("unused")
+    grant(table, 1)
+    instance = taken(table)
+    table.drop("a")
+    table.forget_empty()
+    assert [version.id for version in table.versions()] == [V]
+    table.release(instance, NOW)
+    table.forget_empty()
+    assert list(table.versions()) == []
+    await queue(table)
+    table.forget_empty()
+    assert table.version(V).waiting == 1
