@@ -1,9 +1,12 @@
 """What every test has: marks that become skips or failures, a platform's settings, and checks for leaks."""
 
+import os
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -67,16 +70,16 @@ def no_process_left() -> Iterator[None]:
     before = _children()
     yield
     left = _until_empty(lambda: _children() - before)
+    commands = [_command(pid) for pid in left]
     for pid in left:
-        if (stat := procfs.stat_of(pid)) is not None:
-            procfs.kill_session(pid, stat.started)
-    assert not left, f"processes are left: {[_command(pid) for pid in left]}"
+        _end(pid)
+    assert not left, f"processes are left: {commands}"
 
 
 @pytest.fixture(autouse=True)
 def no_container_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """A Docker test leaves no container, network or volume with its platform's label."""
-    if request.node.get_closest_marker("docker") is None or "settings" not in request.fixturenames:
+    if request.node.get_closest_marker("docker") is None:
         yield
         return
     label = f"label={OWNER}={owner_of(request.getfixturevalue('settings'))}"
@@ -104,6 +107,15 @@ def _children() -> set[int]:
     """Of this process, and dead ones that nobody reaped."""
     tasks = Path("/proc/self/task").glob("*/children")
     return {int(pid) for task in tasks for pid in task.read_text().split()}
+
+
+def _end(pid: int) -> None:
+    """Also what it started: a test that failed must not disturb the next."""
+    if (stat := procfs.stat_of(pid)) is not None:
+        procfs.kill_session(pid, stat.started)
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 def _command(pid: int) -> str:

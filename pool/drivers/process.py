@@ -120,6 +120,7 @@ class ProcessDriver:
         """An instance that ended while no pool ran: its last lines are still worth reading."""
         if record.pid is not None:
             procfs.kill_session(record.pid, record.started)
+            procfs.reap(record.pid)
         for stream in STREAMS:
             with closing(LogFile(folder.log(stream))) as file:
                 while (messages := file.read(final=True)) is not None:

@@ -6,6 +6,7 @@ A session is known by its leader's pid and start time: a pid alone may have been
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,6 +78,12 @@ def kill_session(leader: int, started: int) -> None:
                 os.killpg(group, signal.SIGKILL)
             except ProcessLookupError:
                 continue
+
+
+def reap(pid: int) -> None:
+    """Where it is our child and has ended: an earlier driver of this very process may have started it."""
+    with suppress(ChildProcessError):
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
 
 
 def _groups(leader: int, started: int) -> set[int]:

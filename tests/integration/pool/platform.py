@@ -1,9 +1,7 @@
 """A driver under test, what it told, and calls to its instances."""
 
 import asyncio
-import json
 import secrets
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,10 +19,9 @@ from pool.drivers.base import Driver, Exited, Listener, Running, StartOrder, Wri
 from pool.health import wait_ready
 
 PATIENCE_S = 20.0
-SERVER = Path(__file__).with_name("instance_server.py")
 
 FUNCTION = """
-import ctypes, os, signal, subprocess, sys, threading, time
+import os, signal, sys, time
 
 print("imported")
 
@@ -44,19 +41,14 @@ def handler(event, context):
         case {"print": lines}:
             for line in lines:
                 print(line, flush=True)
-        case {"deaf": True}:
-            return "SIGTERM is ignored by the child"
-        case {"child": seconds}:
-            return subprocess.Popen(["sleep", str(seconds)]).pid
+        case {"sleep": seconds}:
+            print("asleep", flush=True)
+            time.sleep(seconds)
         case {"python": code}:
             scope = {}
             exec(code, scope)
             return scope["result"]
 """
-
-
-class StubRuntime(NamedTuple):
-    argv: tuple[str, ...] = (sys.executable, "-S", str(SERVER))
 
 
 class Heard:
@@ -112,9 +104,9 @@ async def call(address: str, event: object) -> Any:
     connector = aiohttp.UnixConnector(path) if path else aiohttp.TCPConnector()
     async with (
         aiohttp.ClientSession(connector=connector) as session,
-        session.post("http://instance/", data=json.dumps(event)) as response,
+        session.post("http://instance/", json=event) as response,
     ):
-        return await response.json(content_type=None)
+        return await (response.text() if response.content_type == "text/plain" else response.json())
 
 
 async def call_that_ends_it(address: str, event: object) -> None:

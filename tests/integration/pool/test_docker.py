@@ -181,7 +181,7 @@ async def test_what_a_killed_pool_created_and_never_started_is_removed(docker_pl
     place = docker_spec.Place(docker_spec.owner_of(docker_platform.settings), "none", 1, 1000)
     config = docker_spec.container(order, "unused", place, Path("/nowhere"))
     labels = [f"--label={name}={value}" for name, value in config["Labels"].items()]
-    docker("create", "--name", docker_spec.container_name(order), *labels, "plat-test-instance")
+    docker("create", "--name", docker_spec.container_name(order), *labels, "plat-runtime-python")
     async with docker_platform.open() as driver:
         assert await driver.list() == []
     assert docker("ps", "--all", "--quiet", "--filter", f"name={docker_spec.container_name(order)}") == ""
@@ -293,7 +293,7 @@ def by_hand(docker_platform: Platform, request: pytest.FixtureRequest) -> Any:
             *options,
             "--entrypoint",
             "python3",
-            "plat-base-python",
+            "plat-runtime-python",
             "-c",
             command,
         )

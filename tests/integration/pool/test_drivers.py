@@ -61,13 +61,14 @@ async def test_an_instance_may_be_stopped_by_many_at_once(platform: Platform) ->
         await nothing_left(platform, driver)
 
 
-async def test_one_that_ignores_sigterm_is_killed_after_the_grace(platform: Platform) -> None:
-    (platform.code / "main.py").chmod(0o644)
-    text = (platform.code / "main.py").read_text()
-    (platform.code / "main.py").write_text(text + "\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n")
-    async with platform.open() as driver:
+async def test_one_that_does_not_end_by_itself_is_killed_after_the_grace(platform: Platform) -> None:
+    heard = Heard()
+    async with platform.open(heard) as driver:
         running = await platform.ready(driver)
+        sleeper = asyncio.ensure_future(call_that_ends_it(running.address, {"sleep": 60}))  # noqa: TID251
+        await eventually(lambda: "asleep" in heard.messages(running.instance), "the call runs")
         await driver.stop(running.instance, grace_s=0.2)
+        await sleeper
         await nothing_left(platform, driver)
 
 
