@@ -22,6 +22,7 @@ function callerOf(handler, order) {
     const isHttp = order.event === "http";
     const event = isHttp ? events.httpEvent(request, body, order) : events.bodyEvent(request, body);
     const result = await callEvent(event, context);
+    signal.throwIfAborted();
     if (result instanceof Response) await sendFetch(result, request, response, signal);
     else if (isStream(result)) await sendStream(result, isHttp, { request, response, signal });
     else answers.send(response, isHttp ? events.httpAnswer(result) : events.bodyAnswer(result));

@@ -19,16 +19,17 @@ class Instance {
   #server;
   #pages;
   #call = null;
-  #inFlight = 0;
+  #inFlight = new Set();
   #isStopping = false;
 
   constructor(socketPath, instance) {
     this.#socketPath = socketPath;
-    this.#pages = new Pages(instance, (order) => this.#load(order), () => this.#inFlight);
+    this.#pages = new Pages(instance, (order) => this.#load(order), () => this.#inFlight.size);
     const options = { maxHeaderSize: HEAD_LIMIT_BYTES, keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0 };
     this.#server = http.createServer(options, (request, response) => this.#serve(request, response));
     // A caller that closes its side must not make Node close ours: our close says that the handler ended.
     this.#server.httpAllowHalfOpen = true;
+    this.#server.on("clientError", refuse);
   }
 
   /** Listen, then load the order if there is one. Who may connect is decided by the folder's mode. */
@@ -59,9 +60,9 @@ class Instance {
       this.#pages.refuse(response);
       return;
     }
-    this.#inFlight += 1;
+    this.#inFlight.add(response);
     await this.#answer(request, response);
-    this.#inFlight -= 1;
+    this.#inFlight.delete(response);
     this.#exitIfDrained();
   }
 
@@ -96,6 +97,7 @@ class Instance {
   /** SIGTERM: nobody comes in any more; requests that are here already are read and served. */
   #stop() {
     this.#isStopping = true;
+    for (const response of this.#inFlight) response.shouldKeepAlive = false;
     this.#server.close(() => process.exit(0));
     setImmediate(() => setImmediate(() => this.#exitIfDrained()));
   }
@@ -103,6 +105,19 @@ class Instance {
   #exitIfDrained() {
     if (this.#isStopping) this.#server.closeIdleConnections();
   }
+}
+
+/** What is no request is answered 400; a caller that left within one is answered nothing. */
+function refuse(error, socket) {
+  const hasLeft = error.code === "ECONNRESET" || error.code === "HPE_INVALID_EOF_STATE";
+  if (hasLeft || !socket.writable) {
+    socket.destroy(error);
+    return;
+  }
+  const status = error.code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large" : "400 Bad Request";
+  const text = `${error.message}\n`;
+  const head = `HTTP/1.1 ${status}\r\ncontent-type: text/plain\r\ncontent-length: ${Buffer.byteLength(text)}`;
+  socket.end(`${head}\r\nconnection: close\r\n\r\n${text}`);
 }
 
 function main() {

@@ -56,13 +56,14 @@ class Exchange:
         self._request = request
         self._status = 0
         self._headers: list[tuple[str, str]] = []
-        self.stream: ResponseStream | None = None
+        self._stream: ResponseStream | None = None
+        self.has_begun = False
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], None]:
         """A second call replaces the answer, or raises its error once bytes went out (PEP 3333)."""
-        if exc_info is not None and self.stream is not None:
+        if exc_info is not None and self.has_begun:
             raise exc_info[1].with_traceback(exc_info[2])
         if self._status and exc_info is None:
             raise AssertionError("start_response was called twice without exc_info")
@@ -73,28 +74,32 @@ class Exchange:
         """Raises ClientGoneError."""
         if not piece:
             return
-        if self.stream is None:
+        if self._stream is None:
             stream = self._open(None)
-            self._connection.send(stream.head + stream.data(piece))
+            self._send(stream.head + stream.data(piece))
         else:
             if self._connection.is_gone():
                 raise ClientGoneError
-            self._connection.send(self.stream.data(piece))
+            self._send(self._stream.data(piece))
 
     def send(self, pieces: Iterable[bytes]) -> bool:
         """Send the app's pieces; True when the connection can take another request."""
-        if self.stream is None and isinstance(pieces, (list, tuple)):
+        if self._stream is None and isinstance(pieces, (list, tuple)):
             whole = b"".join(pieces)
             stream = self._open(len(whole))
-            self._connection.send(stream.head + stream.data(whole) + stream.end())
+            self._send(stream.head + stream.data(whole) + stream.end())
             return stream.keep_alive
         for piece in pieces:
             self.write(piece)
-        if self.stream is None:
-            self._connection.send(self._open(0).head)
-        assert self.stream is not None
-        self._connection.send(self.stream.end())
-        return self.stream.keep_alive
+        if self._stream is None:
+            self._send(self._open(0).head)
+        assert self._stream is not None
+        self._send(self._stream.end())
+        return self._stream.keep_alive
+
+    def _send(self, data: bytes) -> None:
+        self.has_begun = True
+        self._connection.send(data)
 
     def _open(self, length: int | None) -> ResponseStream:
         if not self._status:
@@ -102,8 +107,8 @@ class Exchange:
         for name, value in self._headers:
             if name.lower() == "content-length" and value.isdigit():
                 length = int(value)
-        self.stream = self._connection.stream(self._request, self._status, self._headers, length)
-        return self.stream
+        self._stream = self._connection.stream(self._request, self._status, self._headers, length)
+        return self._stream
 
 
 class WsgiCaller:
@@ -122,7 +127,7 @@ class WsgiCaller:
         except ClientGoneError:
             raise
         except Exception as error:
-            if exchange.stream is not None:
+            if exchange.has_begun:
                 tracebacks.log_error(error)
                 raise ClientGoneError from error  # cutting the connection tells the caller
             keep = connection.respond(request, functions.failed(error, request))
