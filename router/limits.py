@@ -1,28 +1,30 @@
-"""Token buckets: `rate` calls a second, `burst` at once. Decides only; time passed in.
-
-The bucket is the virtual-scheduling form of the generic cell rate algorithm (ITU-T I.371): one number.
-"""
+"""Token buckets: `rate` calls a second, `burst` at once. Decides only; time passed in."""
 
 from collections.abc import Callable
+
+_ROUNDING = 1e-4
+"""Of a token. Clocks that have run for days are so coarse that a token due now may lack this much."""
 
 
 class TokenBucket:
     """Full at first. One call takes one token; a refused call takes none."""
 
-    __slots__ = ("_interval_s", "_next", "_tolerance_s")
+    __slots__ = ("_burst", "_filled_at", "_rate", "_tokens")
 
     def __init__(self, rate: float, burst: int) -> None:
-        self._interval_s = 1 / rate
-        self._tolerance_s = (burst - 1) / rate
-        self._next = float("-inf")
+        self._rate = rate
+        self._burst = burst
+        self._tokens = float(burst)
+        self._filled_at = float("-inf")
 
     def take(self, now: float) -> float:
         """0 if the call is admitted, else the seconds until one will be."""
-        expected = max(self._next, now)
-        wait_s = expected - self._tolerance_s - now
-        if wait_s > 1e-9:
-            return wait_s
-        self._next = expected + self._interval_s
+        if now > self._filled_at:
+            self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._rate)
+            self._filled_at = now
+        if self._tokens < 1 - _ROUNDING:
+            return (1 - self._tokens) / self._rate
+        self._tokens -= 1
         return 0.0
 
 
