@@ -51,6 +51,10 @@ def _struct_faults(value: Mapping[str, Any], kind: type[msgspec.Struct], path: s
             yield from _faults(value[key], field.type, _join(path, key))
         elif field.required:
             yield f'The key "{_join(path, key)}" is missing: expected {describe(field.type)}.'
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:  # each key by itself is right: a rule of the struct's own
+        yield _join(path, str(error).partition(" - at `$")[0]) + "."
 
 
 def _suggestion(path: str, key: str, known: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from plat.decoding import convert
 from plat.errors import PlatError
 from plat.model import (
     Function,
@@ -23,6 +24,7 @@ from plat.model import (
     InstanceList,
     LiveChange,
     LogLine,
+    Scale,
     ScaleChange,
     Version,
     VersionPage,
@@ -167,9 +169,7 @@ class FakeControl:
         function = self._function(request)
         change = msgspec.json.decode(await request.read(), type=ScaleChange)
         wanted = {key: value for key, value in msgspec.structs.asdict(change).items() if value is not None}
-        scale = msgspec.structs.replace(function.spec.scale, **wanted)
-        if scale.min > scale.max:
-            raise PlatError("invalid", f"min = {scale.min} is more than max = {scale.max}.")
+        scale = convert(msgspec.to_builtins(function.spec.scale) | wanted, Scale)
         return self._change(request, spec=msgspec.structs.replace(function.spec, scale=scale))
 
     async def _stop_or_start(self, request: web.Request) -> web.Response:

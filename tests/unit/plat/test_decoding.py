@@ -37,6 +37,7 @@ class Nested(Struct, forbid_unknown_fields=True):
             'limits.rate = "x": expected a number of more than 0 and',
         ),
         ({"name": "a", "limits": {"cpu": 0.001}}, "limits.cpu = 0.001: expected a number from 0.01 to 1024."),
+        ({"name": "a", "scale": {"min": 30}}, "scale.min = 30: expected at most max, which is 20."),
         ({}, 'The key "name" is missing: expected lower-case letters'),
         ({"name": "a", "zzz": 1}, 'Unknown key "zzz". Known keys: access, env, event, handler, limits, name'),
         ({"name": "a", "env": {"1X": "x"}}, 'Bad name "1X" in env: expected letters, digits and underscores'),

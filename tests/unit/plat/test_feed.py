@@ -17,7 +17,7 @@ FROM_CONTROL = [
     feed.FunctionDropped("hello"),
 ]
 TO_ROUTER = [
-    feed.Routes([ROUTE], ["cd" * 32], ["gone"]),
+    feed.Routes([ROUTE], ["cd" * 32]),
     feed.RoutePut(ROUTE),
     feed.RouteDropped("hello"),
     feed.Grant("i1", "v1", "unix:/run/http.sock", 8),

@@ -31,7 +31,7 @@ def test_a_spec_refuses_them_too(name: str) -> None:
     ("table", "key", "allowed", "refused"),
     [
         ("scale", "concurrency", (0, 1, 1000), (-1, 1001, 1.5, "1")),
-        ("scale", "min", (0, 1000), (-1, 1001)),
+        ("scale", "min", (0, 20), (-1, 21, 1001)),
         ("scale", "max", (1, 1000), (0, 1001)),
         ("scale", "idle_s", (0.1, 60, 86_400), (0, 0.09, 86_401, float("nan"))),
         ("limits", "timeout_s", (0.1, 3600), (0, 3600.1, float("inf"))),
