@@ -61,6 +61,10 @@ class Scale(Struct, frozen=True, forbid_unknown_fields=True):
     max: Annotated[int, Meta(ge=1, le=1000, description="instances at most")] = 20
     idle_s: Annotated[float, Meta(ge=0.1, le=86_400, description="seconds without a call until stopped")] = 60
 
+    def __post_init__(self) -> None:
+        if self.min > self.max:
+            raise ValueError(f"min = {self.min}: expected at most max, which is {self.max}")
+
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     """What one call and one instance may use."""

@@ -88,6 +88,7 @@ class Fleet:
         self._metrics = metrics
         self._start_timeout_s = start_timeout_s
         self._members: dict[str, Member] = {}
+        self._ending: set[str] = set()
         self.backoff = Backoff()
         self.observer: Observer | None = None
 
@@ -103,9 +104,9 @@ class Fleet:
     def known(self) -> set[str]:
         return {each.id for each in self._members.values() if each.state not in ON_THE_WAY}
 
-    @property
-    def all_ids(self) -> set[str]:
-        return set(self._members)
+    def ending(self, instance: str) -> bool:
+        """Whether it is on its way out, and no member any more."""
+        return instance in self._ending and instance not in self._members
 
     def starting(self) -> int:
         return sum(each.state in ON_THE_WAY for each in self._members.values())
@@ -153,7 +154,7 @@ class Fleet:
             self._ready(member)
             return None
         self.backoff.failed(version.id, time.monotonic(), failure)
-        await self._start_failed(member, failure)
+        self._start_failed(member, failure)
         return failure
 
     async def _launch(self, member: Member, deadline: float) -> None:
@@ -188,7 +189,7 @@ class Fleet:
         text = "\n".join(lines[-LAST_LINES:]) or None
         return PlatError(error.code, error.detail, reason=error.reason, traceback=text)
 
-    async def _start_failed(self, member: Member, error: PlatError) -> None:
+    def _start_failed(self, member: Member, error: PlatError) -> None:
         member.become(State.FAILED)
         log.warning(
             "instance failed to start",
@@ -198,9 +199,9 @@ class Fleet:
             code=error.code,
             detail=error.detail,
         )
-        await self._stop_in_driver(member.id, 0)
         member.become(State.GONE)
         del self._members[member.id]
+        self._clean_up(member.id)
         if self.observer is not None:
             self.observer.start_failed(member.version, error)
 
@@ -223,7 +224,7 @@ class Fleet:
         try:
             await probe(member.address, PROBE_S)  # no answer in time: it is busy, which is alive
         except (Unreachable, PlatError) as error:
-            await self._start_failed(member, PlatError("instance_start_failed", str(error)))
+            self._start_failed(member, PlatError("instance_start_failed", str(error)))
             return
         member.become(State.READY)
         log.info("instance adopted", instance=member.id, function=member.version.function)
@@ -254,15 +255,28 @@ class Fleet:
             await self._stop_in_driver(member.id, grace_s)
         self._gone(member, Exited(member.id, "stopped", "The platform stopped it."))
 
+    def _clean_up(self, instance: str) -> None:
+        """What an instance that is no member any more may have left, as soon as the engine can."""
+        spawn(self._stop_in_driver(instance, 0), f"clean up {instance}")
+
     async def _stop_in_driver(self, instance: str, grace_s: float) -> None:
-        """Until the engine has done it: what is not stopped would be adopted at the next listing."""
-        while True:
-            try:
-                await self._driver.stop(instance, grace_s)
-                return
-            except PlatError as error:
-                log.warning("instance cannot be stopped yet", instance=instance, detail=error.detail)
+        """Until the engine has done it; a listing meanwhile does not take it for a new one."""
+        self._ending.add(instance)
+        try:
+            while True:
+                if await self._stopped(instance, grace_s):
+                    return
                 await asyncio.sleep(STOP_RETRY_S)
+        finally:
+            self._ending.discard(instance)
+
+    async def _stopped(self, instance: str, grace_s: float) -> bool:
+        try:
+            await self._driver.stop(instance, grace_s)
+        except PlatError as error:
+            log.warning("instance cannot be stopped yet", instance=instance, detail=error.detail)
+            return False
+        return True
 
     def exited(self, exited: Exited) -> None:
         """The driver says that an instance has ended by itself."""
@@ -276,7 +290,7 @@ class Fleet:
         if not member.stopping:
             member.stopping = True
             self._gone(member, exited)
-            spawn(self._stop_in_driver(exited.instance, 0), f"clean up {exited.instance}")
+            self._clean_up(exited.instance)
 
     def _gone(self, member: Member, exited: Exited) -> None:
         if member.state is not State.GONE:

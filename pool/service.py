@@ -97,16 +97,16 @@ class Pool:
                 continue
 
     async def list_machine(self) -> None:
-        known, all_ids = self.fleet.known(), self.fleet.all_ids
-        listed = await self._driver.list()
+        known = self.fleet.known()
+        listed = [each for each in await self._driver.list() if not self.fleet.ending(each.instance)]
         if self.table.discover(discovered(listed, self.table.managed_names)):
             self.dispatcher.table_replaced()
         todo = plan(listed, known, self.table.versions)
         for running, version in todo.adopt:
-            if running.instance not in self.fleet.all_ids:
+            if self.fleet.get(running.instance) is None:
                 self.fleet.adopt(running, version)
         for running in todo.stop:
-            if running.instance not in all_ids | self.fleet.all_ids:
+            if self.fleet.get(running.instance) is None:
                 spawn(self.fleet.stop_unknown(running), f"stop {running.instance}")
         for instance in todo.gone:
             self.fleet.exited(Exited(instance, "unknown", "It was not there any more when the pool looked."))

@@ -1,35 +1,26 @@
 """Platforms for acceptance tests: one kept by the tests of a module, with each driver in turn."""
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from plat.artifacts import remove_tree
 from tests.acceptance.platform import Platform, platform
 
 DRIVERS = [pytest.param("process"), pytest.param("docker", marks=pytest.mark.docker)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     """Short, so that sockets fit below it."""
     path = Path(tempfile.mkdtemp(prefix="plat-"))
     yield path
-    shutil.rmtree(path, onerror=_make_writable)
+    remove_tree(path)
 
 
-def _make_writable(remove: object, path: str, error: object) -> None:
-    Path(path).parent.chmod(0o700)
-    Path(path).chmod(0o700)
-    if Path(path).is_dir():
-        shutil.rmtree(path)
-    else:
-        Path(path).unlink()
-
-
-@pytest.fixture(params=DRIVERS)
+@pytest.fixture(scope="module", params=DRIVERS)
 def driver(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     if name == "docker":
@@ -37,8 +28,8 @@ def driver(request: pytest.FixtureRequest) -> str:
     return name
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def plat(folder: Path, driver: str) -> Iterator[Platform]:
-    """A running platform, with each driver."""
-    with platform(folder, driver) as running:
+    """A running platform, with each driver; the tests of a module share it."""
+    with platform(folder / driver, driver) as running:
         yield running

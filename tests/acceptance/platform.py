@@ -30,6 +30,7 @@ class Platform:
     """One running `plat up` with a data folder and a configuration of its own."""
 
     def __init__(self, folder: Path, driver: str, *options: str, **variables: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.driver = driver
         self.data = folder / "data"
@@ -48,7 +49,7 @@ class Platform:
     # --- its life
 
     def start(self) -> None:
-        with self.log.open("ab") as log:
+        with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environ
             )
