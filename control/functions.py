@@ -52,11 +52,6 @@ def merged_spec(name: str, body: Any) -> FunctionSpec:
 
 def check_spec(spec: FunctionSpec) -> None:
     """The rules that need two values. Raises PlatError `invalid`."""
-    if spec.scale.min > spec.scale.max:
-        raise PlatError(
-            "invalid",
-            f"scale.min = {spec.scale.min}: expected at most scale.max, which is {spec.scale.max}.",
-        )
     if spec.limits.burst is not None and spec.limits.rate is None:
         raise PlatError(
             "invalid",
@@ -67,12 +62,12 @@ def check_spec(spec: FunctionSpec) -> None:
 def scaled(spec: FunctionSpec, change: ScaleChange) -> FunctionSpec:
     """The spec with other bounds; what is left out stays. Raises PlatError `invalid` if min > max."""
     given = {"min": change.min, "max": change.max}
-    scale = msgspec.structs.replace(
-        spec.scale, **{key: value for key, value in given.items() if value is not None}
-    )
-    new = msgspec.structs.replace(spec, scale=scale)
-    check_spec(new)
-    return new
+    kept = {key: value for key, value in given.items() if value is not None}
+    try:
+        scale = msgspec.structs.replace(spec.scale, **kept)
+    except ValueError as error:
+        raise PlatError("invalid", f"scale.{error}.") from error
+    return msgspec.structs.replace(spec, scale=scale)
 
 
 def is_unchanged(live: VersionRow | None, artifact: Artifact, spec: VersionSpec) -> bool:

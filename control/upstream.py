@@ -134,4 +134,11 @@ class Pool(Service):
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
         query = {"function": function, "tail": str(tail), "follow": str(follow).lower()}
         async with self._request("GET", "/logs", timeout=timeout, params=query) as response:
-            yield response.content.iter_any()
+            yield self._pieces(response)
+
+    async def _pieces(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        try:
+            async for piece in response.content.iter_any():
+                yield piece
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._unavailable(error) from error

@@ -115,6 +115,26 @@ def session_for(address: Address) -> ClientSession:
     return ClientSession(f"http://{address.host}:{address.port}")
 
 
+class _Runner(web.AppRunner):
+    """Removes its socket file at the end, unless another process listens at that path by now."""
+
+    _socket: tuple[Path, int] | None = None
+
+    async def listen_at(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.unlink(missing_ok=True)
+        await web.UnixSite(self, str(path)).start()
+        path.chmod(0o600)
+        self._socket = (path, path.stat().st_ino)
+
+    async def cleanup(self) -> None:
+        await super().cleanup()
+        if self._socket is not None:
+            path, inode = self._socket
+            if path.exists() and path.stat().st_ino == inode:
+                path.unlink()
+
+
 async def start_site(
     app: web.Application, address: Address, *, cancel_handlers: bool = False
 ) -> web.AppRunner:
@@ -123,7 +143,7 @@ async def start_site(
     With `cancel_handlers`, a handler is cancelled when its client goes away. The caller ends it with
     `await runner.cleanup()`, which also removes the socket file.
     """
-    runner = web.AppRunner(
+    runner = _Runner(
         app,
         access_log=None,
         handle_signals=False,
@@ -132,11 +152,7 @@ async def start_site(
     )
     await runner.setup()
     if address.path:
-        path = Path(address.path)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.unlink(missing_ok=True)
-        await web.UnixSite(runner, address.path).start()
-        path.chmod(0o600)
+        await runner.listen_at(Path(address.path))
     else:
         await web.TCPSite(runner, address.host, address.port).start()
     return runner

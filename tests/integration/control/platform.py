@@ -1,6 +1,7 @@
 """Control and builder as they are, a fake pool, and a client: what the tests of the API talk to."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class Client:
 
     async def __call__(self, method: str, path: str, json: Any = None, **options: Any) -> Answer:
         if json is not None:
-            options["data"] = msgspec.json.encode(json)
+            options["data"] = io.BytesIO(msgspec.json.encode(json))
             options["headers"] = {"Content-Type": "application/json", **options.get("headers", {})}
         async with self.session.request(method, path, **options) as response:
             return Answer(response.status, response.headers, await response.read())
