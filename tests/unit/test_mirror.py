@@ -1,0 +1,51 @@
+"""Every source file has a unit test file of its own, at the place where one looks for it."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+PACKAGES = ("plat", "router", "pool", "builder", "control", "cli")
+
+DOING = "it only does I/O; its contract is tested in "
+
+WITHOUT: dict[str, str] = {
+    "pool/drivers/base.py": "types and an interface without code",
+    "pool/drivers/process.py": DOING + "tests/integration/pool/test_drivers.py",
+    "pool/drivers/child.py": DOING + "tests/integration/pool/test_drivers.py",
+    "pool/drivers/docker.py": DOING + "tests/integration/pool/test_drivers.py",
+    "pool/drivers/docker_instance.py": DOING + "tests/integration/pool/test_drivers.py",
+    "pool/drivers/docker_engine.py": DOING + "tests/integration/pool/test_docker.py",
+    "pool/drivers/docker_network.py": DOING + "tests/integration/pool/test_docker.py",
+}
+"""Files that have none, each with the reason. One that has got a test must leave the list."""
+
+
+def sources() -> list[str]:
+    found = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    return sorted(
+        str(path.relative_to(ROOT))
+        for path in found
+        if path.name not in ("__init__.py", "__main__.py") and "migrations" not in path.parts
+    )
+
+
+def mirror(source: str) -> Path:
+    path = Path(source)
+    return ROOT / "tests" / "unit" / path.parent / f"test_{path.name}"
+
+
+@pytest.mark.parametrize("source", sources())
+def test_a_source_file_has_its_test_file(source: str) -> None:
+    if source in WITHOUT:
+        assert not mirror(source).exists(), f"{source} has a test: take it off the list of exceptions"
+    else:
+        assert mirror(source).exists(), f"{mirror(source).relative_to(ROOT)} is missing"
+
+
+@pytest.mark.parametrize("source", sorted(WITHOUT))
+def test_an_exception_is_a_file_and_names_tests_that_exist(source: str) -> None:
+    assert (ROOT / source).exists(), f"{source} is gone: take it off the list of exceptions"
+    reason = WITHOUT[source]
+    if reason.startswith(DOING):
+        assert (ROOT / reason.removeprefix(DOING)).exists(), reason
