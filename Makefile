@@ -26,7 +26,7 @@ check: $(VENV)/.installed-dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 bench: $(VENV)/.installed-dev
-	@$(BIN)/python -m bench $(ARGS)
+	@$(BIN)/python -m bench.warm
 
 # Stamps: nothing is installed again until the list of dependencies changes.
 $(VENV)/.installed: pyproject.toml deploy/make-venv

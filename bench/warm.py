@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
 
 NGINX = """
+{user}
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log stderr warn;
 events {{ worker_connections 1024; }}
 http {{
@@ -91,7 +92,9 @@ def nginx(folder: Path) -> Iterator[Contender]:
     port, log = free_port(), folder / "nginx.log"
     instance = next((folder / "data" / "run" / "instances").glob("*/http.sock"))
     config = folder / "nginx.conf"
-    config.write_text(NGINX.format(folder=folder, socket=instance, port=port))
+    # The instance's socket is its owner's only; nginx started by root would leave root behind.
+    user = "user root root;" if os.geteuid() == 0 else ""
+    config.write_text(NGINX.format(user=user, folder=folder, socket=instance, port=port))
     with running(["nginx", "-c", str(config)], log) as process:
         url = f"http://127.0.0.1:{port}/"
         wait_until_answers(url, process, log)
