@@ -14,7 +14,7 @@ from .http1 import Request, ResponseStream
 from .order import Order
 
 
-def environ_of(request: Request, body: io.BufferedReader, order: Order) -> dict[str, Any]:
+def environ_of(request: Request, body: io.BufferedIOBase, order: Order) -> dict[str, Any]:
     """Texts are Latin-1 readings of bytes, as PEP 3333 wants them."""
     fields = request.fields
     scheme = fields.get("x-forwarded-proto", "http")

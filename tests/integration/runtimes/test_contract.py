@@ -319,7 +319,8 @@ def test_the_event_is_a_function_url_payload(serve: Serve) -> None:
     assert (event["body"], event["isBase64Encoded"]) == ("hé", False)
     context = event["requestContext"]
     assert context["http"] == {
-        "method": "PUT", "path": "/a%20b/c", "protocol": "HTTP/1.1", "sourceIp": "10.0.0.1", "userAgent": "test",
+        "method": "PUT", "path": "/a%20b/c", "protocol": "HTTP/1.1",
+        "sourceIp": "10.0.0.1", "userAgent": "test",
     }  # fmt: skip
     assert (context["requestId"], context["domainName"], context["stage"]) == (
         "c1",
