@@ -20,10 +20,10 @@ POLL_S = 0.1
 
 
 def reserve_port(host: str, port: int) -> socket.socket:
-    """A bound socket that keeps the port ours (0: any free one) while routers come and go.
+    """A bound socket with the port (0: any free one), so that the kernel gives its number to nobody else.
 
-    It never listens: the kernel gives connections to the routers, which bind with SO_REUSEPORT too.
-    Raises FailedError saying what to do.
+    It never listens: connections go to the routers, which bind with SO_REUSEPORT too, and come and
+    go. Raises FailedError saying what to do.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

@@ -15,9 +15,11 @@ from typing import Any
 import click
 
 from cli.failure import ExitCode, UsageFaultError
+from plat.errors import PlatError
 from plat.logs import configure, get_logger
 from plat.settings import Settings, SettingsError, load
 from plat.tasks import spawn
+from plat.web import translate
 
 log = get_logger(__name__)
 
@@ -101,8 +103,9 @@ def run_service(name: str, services: Mapping[str, Serve], config: Path | None, l
     settings = load_settings({}, config)
     configure(name, settings.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        failed = runner.run(_serve_all(settings, services, lifeline))
-    if failed:
+        failure = runner.run(_serve_all(settings, services, lifeline))
+    if failure is not None:
+        log.error(f"{name} ends", detail=failure)  # the last line: `plat up` reports it as the cause
         sys.exit(ExitCode.FAILED)
 
 
@@ -113,8 +116,8 @@ def load_settings(flags: dict[str, Any], config: Path | None) -> Settings:
         raise UsageFaultError(str(error)) from error
 
 
-async def _serve_all(settings: Settings, services: Mapping[str, Serve], lifeline: int | None) -> bool:
-    """Whether one of them failed. When one ends, all are asked to: half a core is of no use."""
+async def _serve_all(settings: Settings, services: Mapping[str, Serve], lifeline: int | None) -> str | None:
+    """Why one of them failed. When one ends, all are asked to: half a core is of no use."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -122,20 +125,20 @@ async def _serve_all(settings: Settings, services: Mapping[str, Serve], lifeline
     if lifeline is not None:
         loop.add_reader(lifeline, _orphaned, lifeline, stop, settings.drain_s)
     runs = [spawn(_serve_one(name, serve, settings, stop), name) for name, serve in services.items()]
-    outcomes = await asyncio.gather(*runs)
-    return not all(outcomes)
+    return next((failure for failure in await asyncio.gather(*runs) if failure is not None), None)
 
 
-async def _serve_one(name: str, serve: Serve, settings: Settings, stop: asyncio.Event) -> bool:
-    """Whether it ended as it was asked to; why it did not is logged."""
+async def _serve_one(name: str, serve: Serve, settings: Settings, stop: asyncio.Event) -> str | None:
+    """Why it failed, in a sentence; None if it ended as it was asked to."""
     try:
         await serve(settings, stop)
-        return True
+        return None
     except Exception as error:
-        expected = isinstance(error, OSError) or hasattr(error, "detail")
-        detail = str(error) if expected else f"{type(error).__name__}: {error}"
+        known = error if isinstance(error, PlatError) else translate(error)
+        expected = known is not None or isinstance(error, OSError)
+        detail = str(known or error) if expected else f"{type(error).__name__}: {error}"
         log.error(f"{name} failed", detail=detail, exc_info=None if expected else error)
-        return False
+        return detail
     finally:
         stop.set()
 
