@@ -23,6 +23,8 @@ class FakePool:
         self.asked = asyncio.Event()
         """A verification has begun."""
         self.followers = 0
+        self.follows = True
+        """False: a follower's answer ends where it would begin to wait."""
         self.lines: asyncio.Queue[bytes | None] = asyncio.Queue()
         """What a follower is sent; None breaks the connection off."""
         self._may_answer = asyncio.Event()
@@ -75,7 +77,7 @@ class FakePool:
         await response.prepare(request)
         for number in range(int(request.query["tail"])):
             await response.write(log_line(request.query["function"], f"line {number}"))
-        if request.query["follow"] == "true":
+        if request.query["follow"] == "true" and self.follows:
             await self._follow(request, response)
         return response
 

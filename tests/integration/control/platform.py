@@ -15,6 +15,7 @@ import builder.service
 import control.service
 from plat.settings import Settings
 from plat.tasks import spawn
+from plat.web import session_for
 from tests.integration.control.fake_pool import FakePool
 from tests.unit.builder.zips import zip_of
 
@@ -41,12 +42,8 @@ class Client:
     """Requests to the control service's socket, with the token unless told otherwise."""
 
     def __init__(self, settings: Settings) -> None:
-        assert settings.control.path
-        self.session = aiohttp.ClientSession(
-            "http://control",
-            connector=aiohttp.UnixConnector(settings.control.path, force_close=True),
-            headers={"Authorization": f"Bearer {TOKEN}"},
-        )
+        self.session = session_for(settings.control)
+        self.session.headers["Authorization"] = f"Bearer {TOKEN}"
 
     async def __call__(self, method: str, path: str, json: Any = None, **options: Any) -> Answer:
         if json is not None:
@@ -81,7 +78,7 @@ class Platform:
         )
 
 
-def settings_in(folder: Path, **changes: Any) -> Settings:
+def settings_in(folder: Path | str, **changes: Any) -> Settings:
     return Settings(data=str(folder), token=TOKEN, **changes)
 
 
@@ -90,10 +87,8 @@ async def running(serve: Any, settings: Settings, name: str) -> AsyncIterator[as
     """A service, ready; stopped at the end as a user stops it."""
     stop = asyncio.Event()
     task = spawn(serve(settings, stop), name)
-    socket = Path(getattr(settings, name).path)
-    await until(lambda: socket.exists() or task.done())
-    if task.done():
-        await task
+    async with session_for(getattr(settings, name)) as session:
+        await until_healthy(session, task)
     try:
         yield stop
     finally:
@@ -117,6 +112,20 @@ async def platform_in(settings: Settings, pool: FakePool | None = None) -> Async
                 await call.session.close()
     finally:
         await pool.stop()
+
+
+async def until_healthy(session: aiohttp.ClientSession, task: "asyncio.Task[None] | None" = None) -> None:
+    """Wait until the service answers; what ends `task` before that is raised."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            if task is not None and task.done():
+                await task
+            try:
+                async with session.get("/healthz") as response:
+                    assert response.status == 200
+                    return
+            except aiohttp.ClientConnectorError:
+                await asyncio.sleep(0.005)
 
 
 async def until(condition: Any, deadline_s: float = DEADLINE_S) -> None:
