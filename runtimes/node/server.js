@@ -52,7 +52,9 @@ class Instance {
   async #serve(request, response) {
     if (this.#isStopping) response.shouldKeepAlive = false;
     if (request.url.startsWith(PREFIX)) {
-      await this.#pages.answer(request, response);
+      await this.#pages.answer(request, response).catch((error) => {
+        if (!request.destroyed) throw error; // else the caller has left within the order
+      });
       return;
     }
     await this.#pages.loading;

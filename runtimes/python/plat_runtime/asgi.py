@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from . import functions, payload, tracebacks
 from .asgi_websocket import WebsocketCall
+from .coroutines import tell
 from .exchange import CallerGoneError, Exchange
 from .http1 import Request
 from .loader import IMPORT_FAILED, LoadError
@@ -136,13 +137,8 @@ class AsgiCaller:
             await self._app(scope_of(exchange.request, self._state), call.receive, call.send)
             if not exchange.is_answered and not exchange.is_gone:
                 raise RuntimeError("the app ended without a complete answer")
-        except Exception as error:
-            if exchange.is_gone:
-                raise CallerGoneError from error
-            if exchange.stream is None:
-                exchange.respond(functions.failed(error, exchange.request))
-            else:
-                tracebacks.log_error(error)
+        except (Exception, asyncio.CancelledError) as error:
+            tell(exchange, error)
 
     async def _serve_websocket(self, exchange: Exchange, line: Http1Protocol) -> None:
         call = WebsocketCall(exchange, line)

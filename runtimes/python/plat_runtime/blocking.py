@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NoReturn
 
-from . import http1, pages
+from . import http1, pages, tracebacks
 from .connection import ClientGoneError, Connection
 
 MOST_THREADS = 64
@@ -128,13 +128,21 @@ class BlockingEngine:
     def _work(self) -> None:
         while True:
             connection = self._jobs.get()
-            if self._serve(connection):
+            if self._serve_or_crash(connection):
                 self._arrived.append(connection)
             else:
                 self._busy.discard(connection)
                 connection.sock.close()
             self._waiting_workers.release()
             self._ring()
+
+    def _serve_or_crash(self, connection: Connection) -> bool:
+        """An error that nobody expects ends the process, as it does in the main thread."""
+        try:
+            return self._serve(connection)
+        except BaseException as error:
+            tracebacks.log_error(error)
+            os._exit(1)
 
     def _serve(self, connection: Connection) -> bool:
         """Serve one request; True when the connection can take another."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable
 from types import AsyncGeneratorType, GeneratorType
@@ -36,13 +37,8 @@ class AsyncFunctionCaller:
                 await self._stream(exchange, result)
             else:
                 exchange.respond(self._response(result))
-        except Exception as error:
-            if exchange.is_gone:
-                raise CallerGoneError from error
-            if exchange.stream is None:
-                exchange.respond(functions.failed(error, request))
-            else:
-                tracebacks.log_error(error)  # the connection is cut, which tells the caller
+        except (Exception, asyncio.CancelledError) as error:
+            tell(exchange, error)
 
     async def _stream(self, exchange: Exchange, items: AsyncGeneratorType[Any, Any]) -> None:
         try:
@@ -57,6 +53,21 @@ class AsyncFunctionCaller:
             exchange.finish()
         finally:
             await items.aclose()
+
+
+def tell(exchange: Exchange, error: BaseException) -> None:
+    """Log what the handler raised; answer it, or leave the answer in pieces, so that the caller is cut.
+
+    Raises the CancelledError of a handler that was cancelled because its caller has left.
+    """
+    if exchange.is_gone and isinstance(error, asyncio.CancelledError):
+        raise error
+    if exchange.is_gone and isinstance(error, CallerGoneError):
+        return
+    if exchange.is_gone or exchange.is_answered or exchange.stream is not None:
+        tracebacks.log_error(error)
+    else:
+        exchange.respond(functions.failed(error, exchange.request))
 
 
 async def _next(items: AsyncGeneratorType[Any, Any]) -> Any:

@@ -9,10 +9,13 @@ from typing import Any
 from . import events, payload, tracebacks
 from .connection import ClientGoneError, Connection
 from .context import Context
-from .http1 import Request, Response, ResponseStream
+from .http1 import BadRequestError, Request, Response, ResponseStream
 from .order import Order
 
 _END = object()
+
+NOT_THE_FUNCTIONS = (ClientGoneError, BadRequestError, SystemExit, KeyboardInterrupt)
+"""What passes through a handler's call and is not its error: no answer, or the end of the process."""
 
 
 def event_maker(order: Order) -> Callable[[Request, bytes], Any]:
@@ -62,9 +65,9 @@ class FunctionCaller:
             if isinstance(result, GeneratorType):
                 return self._stream(connection, request, result)
             return connection.respond(request, self._response(result))
-        except ClientGoneError:
+        except NOT_THE_FUNCTIONS:
             raise
-        except Exception as error:
+        except BaseException as error:  # also what is no Exception, such as asyncio's CancelledError
             return connection.respond(request, failed(error, request))
 
     def _stream(self, connection: Connection, request: Request, items: Generator[Any, Any, Any]) -> bool:
@@ -90,9 +93,9 @@ class FunctionCaller:
                 if item is _END:
                     return
                 connection.send(stream.data(events.stream_piece(item)))
-        except ClientGoneError:
+        except NOT_THE_FUNCTIONS:
             raise
-        except Exception as error:
+        except BaseException as error:
             tracebacks.log_error(error)
             raise ClientGoneError from error
         raise ClientGoneError

@@ -124,9 +124,9 @@ class WsgiCaller:
         exchange = Exchange(connection, request)
         try:
             keep = self._run(exchange, environ_of(request, io.BufferedReader(body), self._order))
-        except ClientGoneError:
+        except functions.NOT_THE_FUNCTIONS:
             raise
-        except Exception as error:
+        except BaseException as error:
             if exchange.has_begun:
                 tracebacks.log_error(error)
                 raise ClientGoneError from error  # cutting the connection tells the caller

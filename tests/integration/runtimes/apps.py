@@ -184,6 +184,8 @@ def drip(event):
             yield "x" * 65536
     finally: mark("ended")
 def printing(event): print("one line")
+def cancelled(event): raise asyncio.CancelledError("by itself")
+async def async_cancelled(event): raise asyncio.CancelledError("by itself")
 async def async_leave(event): sys.exit(event)
 async def each():
     yield "a"

@@ -128,6 +128,17 @@ def test_sys_exit_in_a_handler_ends_the_process(python: Start, name: str, concur
     assert "sys.exit(5)" in instance.output()
 
 
+@pytest.mark.parametrize("name", ["cancelled", "async_cancelled"])
+@pytest.mark.parametrize("concurrency", ["1", "4"])
+def test_a_cancellation_that_is_the_handlers_own_is_its_error(
+    python: Start, name: str, concurrency: str
+) -> None:
+    instance = python(name, PLAT_CONCURRENCY=concurrency)
+    answer = instance.call("POST", "/", b"")
+    assert (answer.status, answer.json["detail"]) == (500, "CancelledError: by itself")
+    assert instance.health().status == 200
+
+
 def test_a_segmentation_fault_tells_where_it_was(python: Start) -> None:
     instance = python("segfault")
     connection = instance.connect()
