@@ -112,6 +112,7 @@ class DockerDriver:
             raise PlatError("engine_unavailable", detail) from error
 
     async def _list(self) -> "list_[Running]":
+        folders = await asyncio.to_thread(lambda: list(self._folder.iterdir()))
         known = set(self._instances) - self._starting
         ours = await self._engine.list(f"{spec.OWNER}={self._place.owner}", everything=True)
         labelled = await self._engine.list(spec.FUNCTION, everything=False)
@@ -121,7 +122,9 @@ class DockerDriver:
                 await self._take(name, summary)
         for name in known - found.keys():
             self._finish_later(name)
-        await asyncio.to_thread(self._clear_folders, found.keys() | self._starting | self._instances.keys())
+        # The folders were listed first: one made since then belongs to a start under way.
+        keep = found.keys() | self._starting | self._instances.keys()
+        await asyncio.to_thread(_clear, [path for path in folders if path.name not in keep])
         foreign = [
             spec.foreign(each) for each in labelled if spec.is_foreign(each["Labels"], self._place.owner)
         ]
@@ -276,10 +279,11 @@ class DockerDriver:
             return exits.REMOVED
         return _cause_in(state, instance.out_of_memory.is_set())
 
-    def _clear_folders(self, keep: set[str]) -> None:
-        for path in self._folder.iterdir():
-            if path.name not in keep and not (path / folder.RECORD).exists():  # that is the process driver's
-                remove_tree(path)
+
+def _clear(paths: "list_[Path]") -> None:
+    for path in paths:
+        if not (path / folder.RECORD).exists():  # with one it is the process driver's
+            remove_tree(path)
 
 
 def _looks_killed(state: Json) -> bool:
