@@ -16,7 +16,6 @@ from builder.repack import repack
 from plat.artifacts import Artifacts
 from plat.errors import PlatError
 from plat.model import Artifact
-from plat.tasks import spawn
 
 BUILDS_AT_ONCE = 2
 """Threads that unpack at a time; uploads beyond wait with their bytes on disk."""
@@ -108,10 +107,11 @@ def _repack_into(upload: Path, made: IO[bytes], limit: int, cancelled: threading
 async def _in_thread(work: Callable[[threading.Event], T]) -> T:
     """Run blocking work that looks at an event now and then; cancelling waits until it has ended."""
     cancelled = threading.Event()
-    task = spawn(asyncio.to_thread(work, cancelled), "builder: repack")
+    future = asyncio.get_running_loop().run_in_executor(None, work, cancelled)
     try:
-        return await asyncio.shield(task)
+        return await asyncio.shield(future)
     except asyncio.CancelledError:
         cancelled.set()
-        await asyncio.wait([task])
+        await asyncio.wait([future])
+        future.exception()  # nobody is left to tell it to
         raise

@@ -16,8 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from plat.errors import PlatError
 
-SQLITE_BUSY_MS = 5000
-"""How long a statement waits for another process (a backup, a shell) before `database is locked`."""
+SQLITE_BUSY_S = 5
+"""How long a statement waits for another process (a backup, a shell) before `database is locked`.
+`?timeout=` in the URL changes it."""
 
 _WRITES = "plat_writes"
 
@@ -34,6 +35,8 @@ def open_engine(url: str) -> AsyncEngine:
         raise _unusable(url) from error
     if not dialect.is_async:
         raise _unusable(parsed.render_as_string())
+    if parsed.get_backend_name() == "sqlite" and "timeout" not in parsed.query:
+        parsed = parsed.update_query_dict({"timeout": str(SQLITE_BUSY_S)})
     try:
         engine = create_async_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
     except ImportError as error:
@@ -63,12 +66,7 @@ def _prepare_sqlite(engine: AsyncEngine, database: str | None) -> None:
 def _on_sqlite_connect(connection: Any, _: object) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself: `_on_sqlite_begin` does
     cursor = connection.cursor()
-    for pragma in (
-        f"busy_timeout = {SQLITE_BUSY_MS}",
-        "journal_mode = WAL",
-        "synchronous = NORMAL",
-        "foreign_keys = ON",
-    ):
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

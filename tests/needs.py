@@ -5,11 +5,13 @@ Under `PLAT_TEST_REQUIRE=docker,node` what is missing is a failure instead of a 
 
 import functools
 import http.client
+import importlib.util
 import os
 import shutil
 import socket
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 VARIABLE = "PLAT_TEST_REQUIRE"
 OLDEST_NODE = 18
@@ -61,4 +63,17 @@ def _node() -> str | None:
     return f"node is {version}; {OLDEST_NODE} or newer is needed" if old else None
 
 
-CHECKS: dict[str, Callable[[], str | None]] = {"docker": _docker, "node": _node}
+def postgres_bin() -> Path | None:
+    """The folder of `initdb` and `pg_ctl`, which Debian keeps out of PATH; the newest."""
+    found = [Path(path).resolve() for path in [shutil.which("initdb")] if path]
+    found += sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)
+    return found[0].parent if found else None
+
+
+def _postgres() -> str | None:
+    if importlib.util.find_spec("asyncpg") is None:
+        return "the package asyncpg is not installed (the extra `postgres`)"
+    return None if postgres_bin() else "there is no PostgreSQL server (initdb)"
+
+
+CHECKS: dict[str, Callable[[], str | None]] = {"docker": _docker, "node": _node, "postgres": _postgres}

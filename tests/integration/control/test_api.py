@@ -4,9 +4,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from plat.errors import ERRORS
+from plat.errors import ERRORS, PlatError
 from tests.integration.control.platform import Platform, code, platform_in, settings_in
 
 UNKNOWN = "/v1/functions/missing"
@@ -75,8 +76,6 @@ async def test_roll_back_and_forward(platform: Platform) -> None:
 
 
 async def test_a_failed_version_cannot_be_made_live(platform: Platform) -> None:
-    from plat.errors import PlatError
-
     await platform.call.create("hello")
     platform.pool.problem = PlatError("handler_not_found", "main has no handler")
     await platform.call.deploy("hello")
@@ -99,13 +98,14 @@ async def test_scale_stop_and_start(platform: Platform) -> None:
         assert (await platform.call("POST", "/v1/functions/hello/start")).json["stopped"] is False
 
 
-async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
-    async with platform_in(settings_in(tmp_path)) as platform:
+async def test_everything_is_there_after_a_restart(tmp_path: Path, database_url: str) -> None:
+    settings = settings_in(tmp_path, database_url=database_url)
+    async with platform_in(settings) as platform:
         await platform.call.create("hello", scale={"max": 3})
         await platform.call.deploy("hello")
         await platform.call("POST", "/v1/functions/hello/stop")
         before = (await platform.call("GET", "/v1/functions/hello")).json
-    async with platform_in(settings_in(tmp_path)) as platform:
+    async with platform_in(settings) as platform:
         assert (await platform.call("GET", "/v1/functions/hello")).json == before
         assert before["stopped"]
         assert (await platform.call.deploy("hello")).json["unchanged"]
@@ -238,8 +238,6 @@ async def test_pages_of_the_private_socket_need_no_token(platform: Platform) -> 
 async def test_a_new_token_replaces_the_old_one(tmp_path: Path) -> None:
     async with platform_in(settings_in(tmp_path)) as platform:
         assert (await platform.call("GET", "/v1/functions")).status == 200
-    import msgspec
-
     changed = msgspec.structs.replace(settings_in(tmp_path), token="other")
     async with platform_in(changed) as platform:
         assert (await platform.call("GET", "/v1/functions")).status == 401

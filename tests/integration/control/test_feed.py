@@ -8,6 +8,7 @@ from pathlib import Path
 import aiohttp
 
 from control.tokens import digest_of
+from plat.errors import PlatError
 from plat.feed import FromControl, FunctionDropped, FunctionPut, Table, decode_from_control
 from plat.tasks import spawn
 from plat.web import session_for
@@ -92,8 +93,6 @@ async def test_what_changes_nothing_is_not_told(platform: Platform) -> None:
 
 
 async def test_a_failed_deploy_is_not_told(platform: Platform) -> None:
-    from plat.errors import PlatError
-
     async with listening(platform) as listener:
         await listener.table()
         await platform.call.create("hello")
