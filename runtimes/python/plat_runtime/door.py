@@ -70,7 +70,7 @@ def listen(path: str) -> socket.socket:
 
 
 class Door:
-    """`start` once; `settled` after each change of `pages.state`; `stop` once. All are thread-safe."""
+    """`start` once; `settled` when loading has ended; then `stop`. All are thread-safe."""
 
     def __init__(self, path: str, pages_: pages.Pages) -> None:
         self._path = path
@@ -100,13 +100,16 @@ class Door:
 
     def _send_errand(self, errand: Callable[[], None]) -> None:
         self._errands.append(errand)
-        with contextlib.suppress(BlockingIOError):  # the bell rings already
+        with contextlib.suppress(OSError):  # the bell rings already, or nobody is there any more
             self._bell_end.send(b"\0")
 
     def _run(self) -> None:
         while self._is_open:
             for key, _ in self._selector.select():
                 key.data()
+        self._selector.close()
+        self._bell.close()
+        self._bell_end.close()
 
     def _run_errands(self) -> None:
         self._bell.recv(RECEIVE_BYTES)
@@ -128,6 +131,8 @@ class Door:
             self._selector.register(sock, selectors.EVENT_READ, lambda guest=guest: self._read(guest))
 
     def _read(self, guest: Guest) -> None:
+        if guest not in self._guests:  # it left earlier in this round: its bytes are the engine's
+            return
         try:
             data = guest.sock.recv(RECEIVE_BYTES)
         except BlockingIOError:
@@ -152,13 +157,13 @@ class Door:
                 return
 
     def _pass_on(self, guest: Guest) -> None:
-        if self._pages.state == pages.LOADING:
-            guest.is_call = True
-        elif self._engine is None:
-            self._send(guest, self._pages.refusal(), close=True)
-        else:
+        if self._engine is not None:
             self._release(guest)
             self._engine.adopt(guest.sock, bytes(guest.buffer))
+        elif self._pages.state in (pages.LOADING, pages.READY):
+            guest.is_call = True  # also when ready: `settled` is on its way here
+        else:
+            self._send(guest, self._pages.refusal(), close=True)
 
     def _serve_page(self, guest: Guest) -> bool:
         """False: the request is not complete, or waits for the end of loading."""
@@ -223,6 +228,8 @@ class Door:
             self._progress(guest)
 
     def _close(self) -> None:
+        if not self._is_open:  # a second SIGTERM
+            return
         self._accept()
         self._selector.unregister(self._listener)
         self._listener.close()

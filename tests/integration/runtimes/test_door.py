@@ -1,0 +1,45 @@
+"""The door of the Python runtime by itself, with an engine that only remembers what it was given."""
+
+import queue
+import socket
+from pathlib import Path
+
+from runtimes.python.plat_runtime.door import Door
+from runtimes.python.plat_runtime.pages import Pages
+from tests.integration.runtimes.instance import Connection
+from tests.unit.runtimes.python.requests import make_order
+
+
+class FakeEngine:
+    def __init__(self) -> None:
+        self.adopted: queue.SimpleQueue[tuple[socket.socket, bytes]] = queue.SimpleQueue()
+        self.closed: queue.SimpleQueue[bool] = queue.SimpleQueue()
+
+    def adopt(self, sock: socket.socket, data: bytes) -> None:
+        self.adopted.put((sock, data))
+
+    def intake_closed(self) -> None:
+        self.closed.put(True)
+
+
+def test_a_call_that_comes_before_the_engine_waits_for_it(tmp_path: Path) -> None:
+    path = str(tmp_path / "http.sock")
+    pages = Pages("abc", lambda _: None, lambda: 0)
+    door, engine = Door(path, pages), FakeEngine()
+    pages.loading(make_order())
+    pages.ready()  # the main thread says so just before it tells the door
+    door.start()
+    call, health = Connection(path), Connection(path)
+    call.send("GET", "/")
+    health.send("GET", "/_plat/health")
+    assert health.read().status == 200  # so the door has seen the call, which came first
+    assert engine.adopted.empty()
+    door.settled(engine)
+    sock, data = engine.adopted.get(timeout=20)
+    assert data.startswith(b"GET / HTTP/1.1\r\n")
+    door.stop()
+    assert engine.closed.get(timeout=20)
+    assert not Path(path).exists()
+    assert health.is_closed()
+    for each in (sock, call, health):
+        each.close()
