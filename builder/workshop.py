@@ -20,6 +20,9 @@ from plat.model import Artifact
 BUILDS_AT_ONCE = 2
 """Threads that unpack at a time; uploads beyond wait with their bytes on disk."""
 
+WRITE_BYTES = 1024 * 1024
+"""Pieces of an upload are gathered to this much before a thread writes them."""
+
 T = TypeVar("T")
 
 
@@ -83,11 +86,16 @@ class Workshop:
 
     async def _receive(self, chunks: AsyncIterator[bytes], upload: IO[bytes]) -> None:
         received = 0
+        waiting = bytearray()
         async for chunk in chunks:
             received += len(chunk)
             self.check_length(received)
-            await asyncio.to_thread(upload.write, chunk)
-        await asyncio.to_thread(upload.flush)
+            waiting += chunk
+            if len(waiting) >= WRITE_BYTES:
+                await asyncio.to_thread(upload.write, bytes(waiting))
+                waiting.clear()
+        await asyncio.to_thread(upload.write, bytes(waiting))
+        upload.flush()
 
     async def _repack_and_store(self, upload: Path) -> Artifact:
         with tempfile.NamedTemporaryFile(dir=self._folder) as made:
