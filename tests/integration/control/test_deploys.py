@@ -185,6 +185,27 @@ async def test_a_function_made_again_during_a_deploy_is_not_touched_by_it(platfo
     assert (await platform.call("GET", "/v1/functions/hello")).json["live"] is None
 
 
+async def test_an_upload_to_a_function_that_was_made_again_meanwhile_is_refused(platform: Platform) -> None:
+    await platform.call.create("hello")
+    arrived, go_on = asyncio.Event(), asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield code()[:50]
+        arrived.set()
+        await go_on.wait()
+        yield code()[50:]
+
+    deploy = spawn(platform.call.deploy("hello", body()), "deploy")
+    await arrived.wait()
+    await until(lambda: len(platform.leftovers) > 0)
+    await platform.call("DELETE", "/v1/functions/hello")
+    await platform.call.create("hello")
+    go_on.set()
+    assert (await deploy).json["code"] == "function_not_found"
+    assert platform.pool.verified == []
+    await until(lambda: platform.artifacts == set())
+
+
 async def test_without_a_pool_the_version_fails(platform: Platform) -> None:
     await platform.call.create("hello")
     await platform.pool.stop()

@@ -82,6 +82,7 @@ BAD_ARCHIVES: dict[str, bytes] = {
     "bomb that claims to be small": zips.with_size(zip_of(("a", bytes(20_000_000))), 10),
     "bomb by many files": zip_of(*((f"{n}", bytes(200_000)) for n in range(100))),
     "bomb by overlap": zips.overlapping(5),
+    "entry inside another": zips.quoting(),
     "crowded": zips.crowded(MAX_ENTRIES + 1),
     "very crowded": zips.crowded(700_000),
 }

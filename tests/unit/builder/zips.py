@@ -105,3 +105,18 @@ def crowded(entries: int) -> bytes:
     """A table of contents of many nameless rows, which costs 46 bytes of upload each."""
     row = b"PK\x01\x02" + bytes(42)
     return row * entries + end_record(entries, len(row) * entries, 0)
+
+
+def quoting() -> bytes:
+    """Two sound entries, the second of which lies inside the stored content of the first."""
+    inner_local, inner_central = _stored_entry(b"inner", b"x" * 100, at=30 + len(b"outer"))
+    outer_local, outer_central = _stored_entry(b"outer", inner_local, at=0)
+    central = outer_central + inner_central
+    return outer_local + central + end_record(2, len(central), len(outer_local))
+
+
+def _stored_entry(name: bytes, content: bytes, at: int) -> tuple[bytes, bytes]:
+    size = len(content)
+    head = struct.pack("<HHHHHIIIHH", 20, 0, 0, 0, 33, zlib.crc32(content), size, size, len(name), 0)
+    rest = struct.pack("<HHHII", 0, 0, 0, 0, at)
+    return b"PK\x03\x04" + head + name + content, b"PK\x01\x02" + struct.pack("<H", 20) + head + rest + name
