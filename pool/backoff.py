@@ -6,6 +6,8 @@ from plat.errors import PlatError
 
 FIRST_S = 0.5
 LONGEST_S = 30.0
+_DOUBLINGS = 6
+"""These reach the longest wait; a version may fail for weeks, which is more than a float can double."""
 
 
 class Failure(NamedTuple):
@@ -22,7 +24,7 @@ class Backoff:
 
     def failed(self, version: str, now: float, error: PlatError) -> None:
         attempts = self.failure_count(version) + 1
-        wait_s = min(LONGEST_S, FIRST_S * 2 ** (attempts - 1))
+        wait_s = min(LONGEST_S, FIRST_S * 2.0 ** min(attempts - 1, _DOUBLINGS))
         self._failures[version] = Failure(attempts, now + wait_s, error)
 
     def succeeded(self, version: str) -> None:

@@ -115,6 +115,7 @@ class Ledger:
         """Slots come home; the version they are of, or None if the instance is gone."""
         account = self._accounts.get(instance)
         if account is None:
+            _lower(self._claims.get(router, {}), instance, slots)
             return None
         _lower(account.held, router, slots)
         _lower(account.reclaimed, router, slots)
@@ -170,17 +171,14 @@ class Ledger:
     def router_here(self, router: str, held: Iterable[tuple[str, int]]) -> None:
         """A router says what it holds; that is the truth. Of instances unknown here it is a claim."""
         self._away.discard(router)
-        self._claims[router] = {}
+        claims = self._claims[router] = dict(held)
         for account in self._accounts.values():
-            account.held.pop(router, None)
+            known = account.held.pop(router, 0)
             account.reclaimed.pop(router, None)
-        for instance, slots in held:
-            account_or_none = self._accounts.get(instance)
-            if account_or_none is None:
-                self._claims[router][instance] = slots
-            elif slots:
-                _lower(account_or_none.held, UNKNOWN_ROUTER, slots)
-                account_or_none.held[router] = slots
+            if slots := claims.pop(account.instance, 0):
+                # What it had told before is not among the unknown any more.
+                _lower(account.held, UNKNOWN_ROUTER, max(0, slots - known))
+                account.held[router] = slots
 
     def unfounded(self, exists: Callable[[str], bool]) -> list[tuple[str, str]]:
         """Router and instance of each claim to an instance that does not exist; they are dropped."""

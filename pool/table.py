@@ -29,15 +29,17 @@ class FunctionTable:
         """Returns what was there before."""
         former = self._functions.get(function.name)
         self._forget_versions(former)
+        self._forget_versions(self._discovered.get(function.name))
         self._functions[function.name] = function
         self._note_minimum(function)
-        self._versions.update((version.id, version) for version in function.versions)
+        self._know_versions(function)
         return former
 
     def drop(self, name: str) -> FunctionEntry | None:
         former = self._functions.pop(name, None)
         self._with_minimum.discard(name)
         self._forget_versions(former)
+        self._know_versions(self._discovered.get(name))
         return former
 
     def discover(self, functions: Iterable[FunctionEntry]) -> bool:
@@ -81,6 +83,10 @@ class FunctionTable:
 
     def _index(self) -> None:
         self._versions = {version.id: version for function in self.all() for version in function.versions}
+
+    def _know_versions(self, function: FunctionEntry | None) -> None:
+        for version in function.versions if function else ():
+            self._versions[version.id] = version
 
     def _forget_versions(self, function: FunctionEntry | None) -> None:
         for version in function.versions if function else ():

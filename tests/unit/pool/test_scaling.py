@@ -1,0 +1,148 @@
+"""How many instances: a table of needs, and what no need may lead to."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pool.scaling import NOT_LIVE_IDLE_S, IdleInstance, Need, decide
+
+NOW = 1000.0
+
+
+def idle(*ages_s: float) -> tuple[IdleInstance, ...]:
+    return tuple(IdleInstance(f"i{number}", NOW - age_s) for number, age_s in enumerate(ages_s))
+
+
+QUIET = Need(
+    live=True,
+    stopped=False,
+    min=0,
+    max=10,
+    idle_s=60.0,
+    concurrency=1,
+    queued=0,
+    ready=0,
+    on_the_way=0,
+    idle=(),
+    retry_at=float("-inf"),
+)
+
+
+def need(**changes: object) -> Need:
+    return msgspec.structs.replace(QUIET, **changes)
+
+
+@pytest.mark.parametrize(
+    ("given_need", "start"),
+    [
+        (need(), 0),
+        (need(queued=1), 1),
+        (need(queued=3), 3),
+        (need(queued=3, on_the_way=3), 0),
+        (need(queued=3, on_the_way=1), 2),
+        (need(queued=2, ready=4), 2),
+        (need(queued=100), 10),
+        (need(queued=100, ready=8), 2),
+        (need(queued=100, ready=8, on_the_way=2), 0),
+        (need(queued=9, concurrency=8), 2),
+        (need(queued=8, concurrency=8), 1),
+        (need(queued=1, concurrency=8, on_the_way=1), 0),
+        (need(queued=500, concurrency=0), 1),
+        (need(queued=500, concurrency=0, on_the_way=1), 0),
+        (need(queued=500, concurrency=0, ready=1), 0),
+        (need(min=3), 3),
+        (need(min=3, ready=2), 1),
+        (need(min=3, ready=1, on_the_way=1), 1),
+        (need(min=3, ready=1, on_the_way=2), 0),
+        (need(min=3, live=False), 0),
+        (need(queued=1, live=False), 1),
+        (need(min=3, stopped=True), 0),
+        (need(queued=5, stopped=True), 0),
+        (need(min=20, max=5), 5),
+        (need(queued=1, retry_at=NOW + 1), 0),
+        (need(queued=1, retry_at=NOW), 1),
+        (need(min=1, retry_at=NOW + 1), 0),
+    ],
+)
+def test_what_is_started(given_need: Need, start: int) -> None:
+    decision = decide(given_need, NOW)
+    assert (decision.start, decision.stop) == (start, ())
+    assert decision.reason
+
+
+@pytest.mark.parametrize(
+    ("given_need", "stop"),
+    [
+        (need(ready=1, idle=idle(59.9)), ()),
+        (need(ready=1, idle=idle(60.0)), ("i0",)),
+        (need(ready=3, idle=idle(70, 10, 80)), ("i2", "i0")),
+        (need(ready=3, min=2, idle=idle(70, 90, 80)), ("i1",)),
+        (need(ready=3, min=3, idle=idle(70, 90, 80)), ()),
+        (need(ready=3, min=2, idle=idle(70)), ("i0",)),
+        (need(ready=3, min=1, live=False, idle=idle(70, 90, 80)), ("i1", "i2", "i0")),
+        (need(ready=1, live=False, idle=idle(NOT_LIVE_IDLE_S)), ("i0",)),
+        (need(ready=1, live=False, idle=idle(NOT_LIVE_IDLE_S - 0.1)), ()),
+        (need(ready=1, live=False, idle_s=1.0, idle=idle(1.0)), ("i0",)),
+        (need(ready=2, stopped=True, min=2, idle=idle(0, 0)), ("i0", "i1")),
+        (need(ready=2, max=1, idle=idle(1, 2)), ("i1",)),
+        (need(ready=2, max=1, idle=idle(1)), ("i0",)),
+        (need(ready=2, max=1), ()),
+        (need(ready=3, max=1, idle=idle(70, 1, 2)), ("i0", "i2")),
+    ],
+)
+def test_what_is_stopped(given_need: Need, stop: tuple[str, ...]) -> None:
+    decision = decide(given_need, NOW)
+    assert (decision.start, decision.stop) == (0, stop)
+
+
+NEEDS = st.builds(
+    Need,
+    live=st.booleans(),
+    stopped=st.booleans(),
+    min=st.integers(0, 5),
+    max=st.integers(1, 8),
+    idle_s=st.floats(0.1, 100),
+    concurrency=st.integers(0, 4),
+    queued=st.integers(0, 30),
+    ready=st.integers(0, 10),
+    on_the_way=st.integers(0, 10),
+    idle=st.lists(st.floats(0, 200), max_size=10).map(lambda ages: idle(*ages)),
+    retry_at=st.sampled_from([float("-inf"), NOW + 5]),
+).filter(lambda each: len(each.idle) <= each.ready)
+
+
+@given(NEEDS)
+def test_no_need_leads_beyond_the_bounds(each: Need) -> None:
+    decision = decide(each, NOW)
+    alive = each.ready + each.on_the_way
+    assert decision.start >= 0
+    assert len(set(decision.stop)) == len(decision.stop)
+    assert set(decision.stop) <= {instance.id for instance in each.idle}
+    assert not (decision.start and decision.stop)
+    if decision.start:
+        assert alive + decision.start <= each.max
+        assert not each.stopped
+    if each.live and not each.stopped:
+        assert alive - len(decision.stop) >= min(alive, each.min)
+
+
+@given(NEEDS.filter(lambda each: not (each.queued and each.idle)))  # who waits is given what is idle
+def test_after_what_was_decided_nothing_more_is_to_do(each: Need) -> None:
+    """No flapping: once done, the same need asks for nothing else."""
+    decision = decide(each, NOW)
+    after = msgspec.structs.replace(
+        each,
+        on_the_way=each.on_the_way + decision.start,
+        ready=each.ready - len(decision.stop),
+        idle=tuple(instance for instance in each.idle if instance.id not in decision.stop),
+    )
+    again = decide(after, NOW)
+    assert (again.start, again.stop) == (0, ())
+
+
+@given(NEEDS.filter(lambda each: each.queued > 0 and not each.stopped))
+def test_whoever_waits_is_helped_or_at_the_maximum(each: Need) -> None:
+    decision = decide(each, NOW)
+    helped = decision.start or each.on_the_way or each.ready >= each.max or each.retry_at > NOW
+    assert helped or (each.concurrency == 0 and each.ready)

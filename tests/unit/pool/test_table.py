@@ -1,0 +1,114 @@
+"""The functions as the pool knows them."""
+
+import msgspec
+
+from plat.feed import FunctionEntry, VersionEntry
+from plat.model import VersionSpec
+from pool.table import FunctionTable, is_live, route_of
+
+SPEC = VersionSpec("python", "main.handler", "body", 4, 12.0, 128, 1.0, {"A": "secret"})
+
+
+def function(
+    name: str = "hello", numbers: tuple[int, ...] = (1,), *, live: int | None = 1, minimum: int = 0
+) -> FunctionEntry:
+    versions = [VersionEntry(f"{name}-{number}", name, number, "0" * 64, SPEC) for number in numbers]
+    return FunctionEntry(name, live, False, "public", minimum, 20, 60.0, 5.0, 10, versions)
+
+
+def names(functions: list[FunctionEntry]) -> list[str]:
+    return [each.name for each in functions]
+
+
+def test_not_loaded_until_control_has_spoken() -> None:
+    table = FunctionTable()
+    table.discover([function("found")])
+    assert not table.loaded
+    table.replace([], ["token"])
+    assert table.loaded
+    assert table.tokens == ["token"]
+
+
+def test_a_table_replaces_the_one_before() -> None:
+    table = FunctionTable()
+    table.replace([function("a"), function("b", (1, 2))], [])
+    table.replace([function("b", (2, 3))], [])
+    assert names(table.all()) == ["b"]
+    assert set(table.versions) == {"b-2", "b-3"}
+    assert table.function("a") is None
+
+
+def test_put_and_drop_keep_the_versions_in_step() -> None:
+    table = FunctionTable()
+    table.replace([function("a", (1, 2))], [])
+    former = table.put(function("a", (2, 3)))
+    assert former is not None
+    assert set(table.versions) == {"a-2", "a-3"}
+    assert table.put(function("b")) is None
+    assert table.drop("a") == function("a", (2, 3))
+    assert table.drop("a") is None
+    assert set(table.versions) == {"b-1"}
+    assert table.version("a-2") is None
+
+
+def test_discovered_functions_stand_behind_those_of_control() -> None:
+    table = FunctionTable()
+    table.replace([function("a")], [])
+    assert table.discover([function("a", (7,)), function("c", (8,))])
+    assert not table.discover([function("a", (7,)), function("c", (8,))])
+    assert names(table.all()) == ["a", "c"]
+    assert table.managed_names == {"a"}
+    assert set(table.versions) == {"a-1", "c-8"}
+    assert table.discover([])
+    assert set(table.versions) == {"a-1"}
+
+
+def test_a_discovered_function_comes_into_its_own_when_control_drops_the_name() -> None:
+    table = FunctionTable()
+    table.replace([function("a")], [])
+    table.discover([function("a", (7,))])
+    table.drop("a")
+    assert table.function("a") == function("a", (7,))
+    assert set(table.versions) == {"a-7"}
+
+
+def test_a_discovered_function_gives_way_when_control_takes_the_name() -> None:
+    table = FunctionTable()
+    table.replace([], [])
+    table.discover([function("a", (7,))])
+    table.put(function("a", (1,)))
+    assert table.function("a") == function("a", (1,))
+    assert set(table.versions) == {"a-1"}
+
+
+def test_functions_that_keep_instances() -> None:
+    table = FunctionTable()
+    stopped = msgspec.structs.replace(function("s", minimum=1), stopped=True)
+    table.replace([function("a", minimum=2), function("b"), stopped], [])
+    assert names(table.with_minimum()) == ["a"]
+    table.put(function("b", minimum=1))
+    table.put(function("a", minimum=0))
+    assert names(table.with_minimum()) == ["b"]
+    table.drop("b")
+    assert table.with_minimum() == []
+    table.replace([function("c", minimum=1)], [])
+    assert names(table.with_minimum()) == ["c"]
+
+
+def test_a_route_tells_what_routers_need_and_no_secret() -> None:
+    route = route_of(function("hello", (1, 2), live=2))
+    assert (route.name, route.live, route.auth, route.rate, route.burst) == ("hello", 2, "public", 5.0, 10)
+    assert [(each.id, each.number, each.concurrency, each.timeout_s) for each in route.versions] == [
+        ("hello-1", 1, 4, 12.0),
+        ("hello-2", 2, 4, 12.0),
+    ]
+    assert b"secret" not in msgspec.msgpack.encode(route)
+
+
+def test_live_is_one_version_only() -> None:
+    entry = function("hello", (1, 2), live=2)
+    assert [is_live(entry, version) for version in entry.versions] == [False, True]
+    assert not is_live(None, entry.versions[1])
+    assert not is_live(function("hello", (1, 2), live=None), entry.versions[1])
+    other = msgspec.structs.replace(entry.versions[1], id="from an earlier life")
+    assert not is_live(entry, other)
