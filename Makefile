@@ -2,6 +2,7 @@
 #
 #   make up [PORT=8080] [ADMIN_PORT=PORT+1] [DRIVER=auto|process|docker] [ROUTERS=1] [DATA=folder]
 #   make test [ARGS="-k router"]
+#   make images    the images for DRIVER=docker (`make up DRIVER=docker` makes them by itself)
 #   make check     linters and types
 #   make bench     load and comparison, results in bench/results
 #   make clean     removes caches; `make distclean` the virtual environment too
@@ -14,10 +15,14 @@ ADMIN_PORT ?= $(if $(PORT),$(shell expr $(PORT) + 1))
 UP_FLAGS = $(if $(PORT),--port $(PORT)) $(if $(ADMIN_PORT),--admin-port $(ADMIN_PORT)) \
 	$(if $(DRIVER),--driver $(DRIVER)) $(if $(ROUTERS),--routers $(ROUTERS)) $(if $(DATA),--data "$(DATA)")
 
-.PHONY: up test check bench clean distclean
+.PHONY: up images test check bench clean distclean
 
-up: $(VENV)/.installed
+up: $(VENV)/.installed $(if $(filter docker,$(DRIVER)),images)
 	@exec $(BIN)/plat up $(UP_FLAGS) --deploy examples/hello
+
+# What instances run in with DRIVER=docker.
+images:
+	@deploy/build-images
 
 test: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest $(ARGS)

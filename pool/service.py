@@ -224,13 +224,17 @@ def make_driver(settings: Settings, name: str) -> Driver:
 
 
 async def choose_driver(settings: Settings) -> str:
-    """`auto`: Docker where an engine answers, else processes."""
+    """`auto`: Docker where an engine answers and has our images, else processes."""
     if settings.driver != "auto":
         return settings.driver
     try:
         async with asyncio.timeout(ENGINE_ANSWER_S), aiodocker.Docker() as engine:
-            await engine.version()
-    except (aiodocker.DockerError, aiohttp.ClientError, OSError, ValueError, TimeoutError):
+            await engine.images.inspect(settings.docker_python_image)
+    except (aiodocker.DockerError, aiohttp.ClientError, OSError, ValueError, TimeoutError) as error:
+        log.info(
+            "functions run as processes: no Docker engine with our images (deploy/build-images)",
+            detail=str(error),
+        )
         return "process"
     return "docker"
 
