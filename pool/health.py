@@ -54,7 +54,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class _NoAnswerError(Exception):
+class NoAnswerError(Exception):
     """The connection ended, or what came was not HTTP."""
 
 
@@ -76,7 +76,7 @@ async def wait_ready(address: str, deadline: float) -> Health:
             seen = "it listens, but its handler is still being loaded"
         except Unreachable:
             seen = "nothing listens at its address yet"
-        except _NoAnswerError as error:
+        except NoAnswerError as error:
             seen = f"its health check failed: {error}"
         await asyncio.sleep(max(0.0, min(wait_s, deadline - time.monotonic())))
         wait_s = min(wait_s * 1.5, LONGEST_WAIT_S)
@@ -91,7 +91,7 @@ async def probe(address: str, timeout_s: float) -> Health | None:
     try:
         async with asyncio.timeout(timeout_s):
             return judge(await _ask(target), target)
-    except (TimeoutError, _NoAnswerError):
+    except (TimeoutError, NoAnswerError):
         return None
 
 
@@ -128,9 +128,9 @@ async def _ask(target: Address) -> Answer:
             writer.write(_REQUEST)
             return await _read_answer(reader)
         except (ConnectionError, asyncio.IncompleteReadError) as error:
-            raise _NoAnswerError("the connection was closed without an answer") from error
+            raise NoAnswerError("the connection was closed without an answer") from error
         except asyncio.LimitOverrunError as error:
-            raise _NoAnswerError(f"its head is over {HEAD_LIMIT_BYTES} bytes") from error
+            raise NoAnswerError(f"its head is over {HEAD_LIMIT_BYTES} bytes") from error
 
 
 @asynccontextmanager
@@ -162,14 +162,14 @@ async def _read_answer(reader: asyncio.StreamReader) -> Answer:
 def parse_head(head: bytes) -> tuple[int, int | None]:
     """Status and body length; a length of None: chunked or until the end, which no runtime of ours sends.
 
-    Raises _NoAnswerError for what is not HTTP.
+    Raises NoAnswerError for what is not HTTP.
     """
     match = _STATUS_LINE.match(head)
     if match is None:
-        raise _NoAnswerError(f"it is not HTTP/1.1 ({head[:40]!r})")
+        raise NoAnswerError(f"it is not HTTP/1.1 ({head[:40]!r})")
     lengths = set(_LENGTH.findall(head))
     if _CHUNKED.search(head) or not lengths:
         return int(match[1]), None
     if len(lengths) > 1 or int(min(lengths)) > BODY_LIMIT_BYTES:
-        raise _NoAnswerError("its Content-Length is contradictory or too large")
+        raise NoAnswerError("its Content-Length is contradictory or too large")
     return int(match[1]), int(min(lengths))

@@ -73,7 +73,7 @@ class LogBook:
         self._pending = [line for line in self._pending if line.function != function]
         for follower in self._followers.pop(function, ()):
             follower.close()
-        spawn(self._on_disk(partial(self._files.remove, function)), f"log book: drop {function}")
+        self._disk.submit(self._files.remove, function)  # in line at once: before what is asked next
 
     async def read(self, function: str, tail: int, follow: bool) -> AsyncIterator[LogLine]:
         """The last `tail` lines, then, with `follow`, every new one until the function is dropped.

@@ -1,0 +1,60 @@
+"""The folder of an instance: whole from the first moment, and read back as it was written."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from pool.drivers.folder import Folder, Record, folders, remove_unfinished
+from tests.unit.pool.drivers.orders import an_order
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def a_record() -> Record:
+    order = an_order()
+    return Record.of(order.instance, order.version, NOW)
+
+
+def test_what_was_written_is_read_back(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, a_record().instance)
+    folder.make(a_record())
+    assert folder.read() == a_record()
+    started = msgspec.structs.replace(a_record(), pid=42, started=123456)
+    folder.write(started)
+    assert folder.read() == started
+    assert folder.tmp.is_dir()
+    assert folder.path.stat().st_mode & 0o777 == 0o700
+
+
+def test_who_runs_there(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, a_record().instance)
+    running = folder.running(a_record())
+    assert running.address == f"unix:{tmp_path}/0123456789abcdef/http.sock"
+    assert (running.function, running.number, running.version_id) == ("hello", 7, "version-1")
+    assert (running.started_at, running.managed) == (NOW, True)
+
+
+def test_a_folder_without_a_record_is_not_one_of_a_process(tmp_path: Path) -> None:
+    (tmp_path / "0123456789abcdef").mkdir()
+    assert Folder(tmp_path, "0123456789abcdef").read() is None
+    assert Folder(tmp_path, "gone").read() is None
+
+
+def test_what_a_killed_pool_left_unfinished_is_no_instance_and_goes(tmp_path: Path) -> None:
+    Folder(tmp_path, "b").make(a_record())
+    (tmp_path / ".a.1234" / "tmp").mkdir(parents=True)
+    assert [folder.instance for folder in folders(tmp_path)] == ["b"]
+    remove_unfinished(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_it_is_removed_with_all_that_the_function_left(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, "b")
+    folder.make(a_record())
+    (folder.tmp / "locked").mkdir()
+    (folder.tmp / "locked" / "file").touch()
+    (folder.tmp / "locked").chmod(0o500)
+    folder.remove()
+    folder.remove()
+    assert list(tmp_path.iterdir()) == []
