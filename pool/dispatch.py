@@ -194,7 +194,7 @@ class Dispatcher:
 
     def balance(self, version_id: str) -> None:
         """Bring slots and instances of a version to where they are needed."""
-        if not self._table.loaded:
+        if not self._table.loaded or self._fleet.closing:
             return
         version = self._version(version_id)
         if version is None:

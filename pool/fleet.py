@@ -7,7 +7,6 @@ goes through the table in `lifecycle`.
 import asyncio
 import secrets
 import time
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -15,7 +14,7 @@ from plat.errors import PlatError
 from plat.feed import VersionEntry
 from plat.logs import get_logger
 from plat.model import Instance
-from plat.tasks import spawn, subtask
+from plat.tasks import cancel, spawn, subtask
 from pool.backoff import Backoff
 from pool.code import CodeCache
 from pool.drivers.base import Driver, Exited, Running, StartOrder
@@ -89,6 +88,8 @@ class Fleet:
         self._start_timeout_s = start_timeout_s
         self._members: dict[str, Member] = {}
         self._ending: set[str] = set()
+        self._starts: set[asyncio.Task[PlatError | None]] = set()
+        self.closing = False
         self.backoff = Backoff()
         self.observer: Observer | None = None
 
@@ -135,9 +136,13 @@ class Fleet:
 
     def start(self, version: VersionEntry) -> "asyncio.Task[PlatError | None]":
         """One more instance, in the background. The observer hears how it went; the task gives the error."""
+        assert not self.closing, "a start after the end"
         member = Member(secrets.token_hex(8), version, State.STARTING)
         self._members[member.id] = member
-        return spawn(self._start(member), f"start {version.function} {member.id}")
+        start = spawn(self._start(member), f"start {version.function} {member.id}")
+        self._starts.add(start)
+        start.add_done_callback(self._starts.discard)
+        return start
 
     async def _start(self, member: Member) -> PlatError | None:
         """A failure is told, and leaves nothing of the instance."""
@@ -306,13 +311,15 @@ class Fleet:
         log.info("instance of an unknown version is stopped", instance=running.instance)
         await self._stop_in_driver(running.instance, STOP_GRACE_S)
 
-    async def stop_all(self, members: Iterable[Member], grace_s: float) -> None:
-        """The platform ends: stop them together."""
-        stops = []
-        for member in members:
+    async def stop_all(self, grace_s: float) -> None:
+        """The platform ends: nothing starts any more, and every instance of ours is stopped."""
+        self.closing = True
+        await cancel(*self._starts)
+        managed = [member for member in self._members.values() if member.managed]
+        log.info("stopping all instances", instances=len(managed))
+        for member in managed:
             member.stopping = True
-            stops.append(self._stop(member, grace_s))
-        await asyncio.gather(*stops)
+        await asyncio.gather(*(self._stop(member, grace_s) for member in managed))
 
     async def in_flight(self, member: Member) -> int | None:
         """What the instance says of itself; None if it does not answer now."""

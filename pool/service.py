@@ -175,6 +175,8 @@ class Pool:
     async def _verify(self, request: web.Request) -> web.Response:
         """Start an instance of a version that is to go live; answers when it is ready."""
         version = msgspec.json.decode(await request.read(), type=VersionEntry)
+        if self.fleet.closing:
+            raise PlatError("shutting_down", "The platform is shutting down.")
         self.dispatcher.begin_trial(version)
         try:
             error = await self.fleet.start(version)
@@ -208,9 +210,7 @@ class Pool:
 
     async def stop_instances(self) -> None:
         """The routers have drained and gone: what still runs has nobody waiting for it."""
-        managed = [member for member in self.fleet.members() if member.managed]
-        log.info("pool stops", instances=len(managed))
-        await self.fleet.stop_all(managed, min(STOP_GRACE_S, self._settings.drain_s))
+        await self.fleet.stop_all(min(STOP_GRACE_S, self._settings.drain_s))
 
 
 def make_driver(settings: Settings, name: str) -> Driver:

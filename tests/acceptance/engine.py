@@ -22,7 +22,17 @@ class Engine:
 
     def start(self) -> None:
         folder = self._folder
-        command = ["dockerd", "-H", self.host, "--live-restore", "--bridge=none", "--iptables=false"]
+        # In a network of its own: an engine without a bridge removes the bridge of the machine's engine.
+        command = [
+            "unshare",
+            "--net",
+            "dockerd",
+            "-H",
+            self.host,
+            "--live-restore",
+            "--bridge=none",
+            "--iptables=false",
+        ]
         command += [
             "--data-root",
             f"{folder}/data",

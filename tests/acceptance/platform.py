@@ -176,5 +176,31 @@ def platform(folder: Path, driver: str, *options: str, **variables: str) -> Iter
         if not running.process_ended() and running.process is not None:
             running.process.kill()
             running.process.wait()
-    leftovers = list((running.data / "run").rglob("*"))
-    assert not leftovers, f"left behind: {leftovers}"
+    assert list((running.data / "run").rglob("*")) == []
+    assert instance_processes(running.data) == []
+    if driver == "docker":
+        assert instance_containers(running.data, running.environ) == []
+
+
+def instance_processes(data: Path) -> list[int]:
+    """Processes whose socket is below the platform's data folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"PLAT_SOCKET={data}/".encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:  # it has ended, or is not ours to read
+            continue
+    return found
+
+
+def instance_containers(data: Path, environ: dict[str, str]) -> list[str]:
+    """Containers, stopped ones too, that mount something of the platform's data folder."""
+
+    def docker(*arguments: str) -> str:
+        return subprocess.run(
+            ["docker", *arguments], check=True, capture_output=True, text=True, env=environ
+        ).stdout
+
+    names = docker("ps", "-aq", "--filter", "label=plat.instance").split()
+    return [name for name in names if f"{data}/" in docker("inspect", name)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.platform import Platform, free_port, platform
+from tests.acceptance.platform import Platform, free_port, instance_processes, platform
 
 GOOD = 'def handler(event, context):\n    return "good"\n'
 
@@ -110,22 +110,11 @@ def test_a_killed_supervisor_takes_everything_with_it(folder: Path) -> None:
     plat.deploy("good", GOOD)
     assert plat.plat("invoke", "good") == "good"
     assert plat.process is not None
-    family = [*plat.children("core"), *plat.children("router"), *_instances(plat)]
+    family = [*plat.children("core"), *plat.children("router"), *instance_processes(plat.data)]
     assert len(family) == 3
     plat.process.send_signal(signal.SIGKILL)
     plat.process.wait()
     plat.wait_for(lambda: not any(_alive(pid) for pid in family))
-
-
-def _instances(plat: Platform) -> list[int]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if f"PLAT_SOCKET={plat.data}".encode() in path.read_bytes():
-                found.append(int(path.parent.name))
-        except OSError:  # it has ended, or is not ours to read
-            continue
-    return found
 
 
 def _alive(pid: int) -> bool:
@@ -134,6 +123,13 @@ def _alive(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state != "Z"
+
+
+def test_nothing_is_left_of_functions_that_keep_a_minimum(folder: Path) -> None:
+    """An instance that is stopped at the end is not replaced; one that was starting is stopped too."""
+    with platform(folder / "minimum", "process") as plat:
+        plat.deploy("good", GOOD, "[scale]\nmin = 2\nmax = 2\n")
+        plat.plat("scale", "good", "--min", "6", "--max", "6")
 
 
 def test_a_second_start_finds_its_functions(folder: Path) -> None:
