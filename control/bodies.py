@@ -50,7 +50,11 @@ async def expect_nothing_yet(_: web.Request) -> None:
     """In place of aiohttp's own `100 Continue`, which comes before any check: see `upload`."""
 
 
+UNTYPED = "application/x-www-form-urlencoded"
+"""What curl and urllib say of any body they were told nothing about: taken as nothing said."""
+
+
 def _require_type(request: web.Request, allowed: Iterable[str]) -> None:
     given = request.headers.get("Content-Type")
-    if given is not None and request.content_type not in allowed:
+    if given is not None and request.content_type not in (*allowed, UNTYPED):
         raise PlatError("unsupported_media_type", f'Content-Type "{given}": expected {" or ".join(allowed)}.')

@@ -45,18 +45,7 @@ def merged_spec(name: str, body: Any) -> FunctionSpec:
         raise PlatError(
             "invalid", f'name = {given!r}: the path says "{name}". Leave it out, or make them equal.'
         )
-    spec = convert({**body, "name": name} if isinstance(body, Mapping) else body, FunctionSpec)
-    check_spec(spec)
-    return spec
-
-
-def check_spec(spec: FunctionSpec) -> None:
-    """The rules that need two values. Raises PlatError `invalid`."""
-    if spec.limits.burst is not None and spec.limits.rate is None:
-        raise PlatError(
-            "invalid",
-            f"limits.burst = {spec.limits.burst}: it needs limits.rate, which is not set.",
-        )
+    return convert({**body, "name": name} if isinstance(body, Mapping) else body, FunctionSpec)
 
 
 def scaled(spec: FunctionSpec, change: ScaleChange) -> FunctionSpec:

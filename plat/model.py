@@ -9,12 +9,15 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-"""A function's name is a DNS label (RFC 1123), so that it can become a sub-domain."""
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$(?!\n)"
+"""A function's name is a DNS label (RFC 1123), so that it can become a sub-domain.
 
-ENV_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
+`$` alone would let a line break follow, here and below.
+"""
 
-HANDLER_PATTERN = r"^[A-Za-z_][A-Za-z0-9_./-]*\.[A-Za-z_][A-Za-z0-9_]*$"
+ENV_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$(?!\n)"
+
+HANDLER_PATTERN = r"^[A-Za-z_][A-Za-z0-9_./-]*\.[A-Za-z_][A-Za-z0-9_]*$(?!\n)"
 
 FunctionName = Annotated[
     str,
@@ -50,7 +53,7 @@ _NAME = re.compile(NAME_PATTERN)
 
 
 def is_function_name(text: str) -> bool:
-    return _NAME.match(text) is not None and not text.endswith("\n")
+    return _NAME.match(text) is not None
 
 
 class Scale(Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,6 +79,10 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     burst: (
         Annotated[int, Meta(ge=1, le=10**9, description="calls at once; default: one second of rate")] | None
     ) = None
+
+    def __post_init__(self) -> None:
+        if self.burst is not None and self.rate is None:
+            raise ValueError(f"burst = {self.burst}: it needs rate, which is not set")
 
 
 class Access(Struct, frozen=True, forbid_unknown_fields=True):

@@ -146,7 +146,7 @@ BAD_REQUESTS: list[tuple[str, str, Any, int, str, str]] = [
     ("PUT", "/v1/functions/hello", {"scale": {"mx": 1}}, 422, "invalid", 'Did you mean "scale.max"?'),
     ("PUT", "/v1/functions/hello", {"scale": {"max": 5000}}, 422, "invalid", "scale.max = 5000"),
     ("PUT", "/v1/functions/hello", {"scale": {"min": 5, "max": 2}}, 422, "invalid", "min = 5"),
-    ("PUT", "/v1/functions/hello", {"limits": {"burst": 5}}, 422, "invalid", "limits.rate"),
+    ("PUT", "/v1/functions/hello", {"limits": {"burst": 5}}, 422, "invalid", "it needs rate"),
     ("PUT", "/v1/functions/hello", {"env": {"1A": "x"}}, 422, "invalid", '"1A"'),
     ("PUT", "/v1/functions/hello", {"env": {"A": 1}}, 422, "invalid", "env.A = 1"),
     ("PUT", "/v1/functions/hello", {"runtime": "pyton"}, 422, "invalid", '"python"'),

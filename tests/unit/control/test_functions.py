@@ -61,7 +61,7 @@ def test_a_put_replaces_all_that_it_does_not_say_by_defaults() -> None:
         ({"scale": {"min": 3, "max": 2}}, "min = 3: expected at most max, which is 2"),
         ({"scale": 3}, "scale = 3"),
         ({"limits": {"timeout_s": 0}}, "limits.timeout_s = 0"),
-        ({"limits": {"burst": 5}}, "limits.burst = 5"),
+        ({"limits": {"burst": 5}}, "burst = 5: it needs rate"),
         ({"handler": "handler"}, "main.handler"),
         ({"runtime": "ruby"}, '"node" or "python"'),
         ({"access": {"auth": "none"}}, '"public" or "token"'),
@@ -76,10 +76,6 @@ def test_a_bad_body_is_told_key_value_and_what_is_allowed(body: Any, words: str)
         rules.merged_spec("hello", body)
     assert caught.value.code == "invalid"
     assert words in caught.value.detail
-
-
-def test_burst_goes_with_rate() -> None:
-    rules.check_spec(FunctionSpec(name="a", limits=Limits(rate=1, burst=5)))
 
 
 def test_scaling_keeps_what_is_left_out() -> None:

@@ -38,7 +38,7 @@ def test_a_spec_refuses_them_too(name: str) -> None:
         ("limits", "memory_mb", (16, 1_048_576), (15, 1_048_577)),
         ("limits", "cpu", (0.01, 1024), (0, 1025)),
         ("limits", "rate", (0.001, None), (0, -1)),
-        ("limits", "burst", (1, None), (0,)),
+        ("limits", "burst", (None,), (0, 1)),
         ("access", "auth", ("token", "public"), ("open", None, True)),
     ],
 )
@@ -49,6 +49,13 @@ def test_bounds(table: str, key: str, allowed: tuple[Any, ...], refused: tuple[A
     for value in refused:
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert({"name": "a", table: {key: value}}, FunctionSpec)
+
+
+def test_a_burst_goes_with_a_rate() -> None:
+    spec = msgspec.convert({"name": "a", "limits": {"rate": 2, "burst": 1}}, FunctionSpec)
+    assert spec.limits.burst == 1
+    with pytest.raises(msgspec.ValidationError, match=">= 1"):
+        msgspec.convert({"name": "a", "limits": {"rate": 2, "burst": 0}}, FunctionSpec)
 
 
 @pytest.mark.parametrize(
