@@ -33,7 +33,10 @@ async def test_instances_of_this_platform_are_ended_and_no_others(data_dir: Path
         await sweep(mine)
         await until(lambda: not processes_with(str(data_dir / "mine")), "the end of what is mine")
         assert len(processes_with(str(data_dir / "other"))) == 1
+        dead = mine.run_dir / "instances" / "what a killed core had half removed"
+        dead.mkdir(parents=True)
         await sweep(mine)  # nothing left is no error
+        assert not dead.exists()
     finally:
         await drivers[1].stop("1" * 16, 0)
         await drivers[1].close()
