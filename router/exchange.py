@@ -131,14 +131,10 @@ class Exchange:
                     self._upload = spawn(self._send_streamed(head), "upload")
                 else:
                     await self._upstream.send(head + body)
-                    self._start_clock()
+                    self._set_clock(self._silence_s)
                 return await self._final_head()
         except TimeoutError as error:
-            raise SilenceError from error
-        except ConnectionLostError:
-            if self._upload_error is not None:
-                raise self._upload_error from None
-            raise
+            raise self._upload_error or SilenceError() from error
         finally:
             self._clock = None
 
@@ -189,11 +185,15 @@ class Exchange:
                 )
 
     async def _read(self) -> bytes:
+        if self._upload_error is not None:
+            raise self._upload_error
         try:
-            async with asyncio.timeout(self._silence_s):
+            async with asyncio.timeout(self._silence_s) as self._clock:
                 return await self._upstream.read()
         except TimeoutError as error:
-            raise SilenceError from error
+            raise self._upload_error or SilenceError() from error
+        finally:
+            self._clock = None
 
     async def _send_streamed(self, head: bytes) -> None:
         """Send a body as it comes. A fault of the client's ends the exchange from here."""
@@ -211,16 +211,18 @@ class Exchange:
             if chunked:
                 await self._upstream.send(LAST_CHUNK)
         except PlatError as error:
+            # Not closed here: the slot is busy until the instance has closed its side.
             self._upload_error = error
-            self._upstream.close()
+            self._set_clock(0)
         except (ConnectionLostError, ConnectionError):
             return  # whoever reads the answer sees the same, and knows what to make of it
-        self._start_clock()
+        else:
+            self._set_clock(self._silence_s)
 
-    def _start_clock(self) -> None:
-        """The function's time begins when it has all of the request."""
+    def _set_clock(self, seconds: float) -> None:
+        """The function's time begins when it has all of the request, and is over if it never will."""
         if self._clock is not None and not self._clock.expired():
-            self._clock.reschedule(asyncio.get_running_loop().time() + self._silence_s)
+            self._clock.reschedule(asyncio.get_running_loop().time() + seconds)
 
     async def _end_upload(self) -> None:
         """An answer that is complete ends the upload, wherever that is."""

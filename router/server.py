@@ -50,6 +50,8 @@ class Router:
         self._control = ControlProxy(settings.control, upload_limit_bytes)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.version < (1, 0):  # the parser takes a request line without a version for HTTP/0.9
+            return _refused(request, PlatError("bad_request", "The request line names no HTTP version."))
         path = origin_form(request.raw_path)
         if path.startswith(FUNCTION_PREFIX):
             return await self._calls.handle(request, path)
@@ -79,6 +81,12 @@ class Router:
     def _hold_s(self, version_id: str) -> float:
         route = self.link.routes.of_version(version_id)
         return min(HOLD_S, route.idle_s / 2) if route else 0.0
+
+
+def _refused(request: web.BaseRequest, error: PlatError) -> web.Response:
+    response = problem_response(error, call_id_of(request))
+    response.force_close()
+    return response
 
 
 def admin_app(router: Router) -> web.Application:

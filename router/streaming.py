@@ -66,7 +66,7 @@ class Calls:
         except PlatError as error:
             status = error.status
             response = problem_response(error, call_id)
-            if error.code == "body_too_large":
+            if error.code in ("body_too_large", "request_timeout"):
                 response.force_close()
         finally:
             self.metrics.call_ended(function, status, time.monotonic() - started)

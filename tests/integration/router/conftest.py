@@ -1,0 +1,164 @@
+"""A real router under uvloop, a pool and instances of the test's own."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from hashlib import sha256
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+import uvloop
+
+from plat.settings import Settings
+from router.server import serve
+from tests.integration.router.instances import Behaviour, Instance, say_ok
+from tests.integration.router.pool_server import TOKEN, PoolServer, route
+from tests.integration.router.wire import WAIT_S, Message, Wire
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Tests of this folder run under the loop that routers run under."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+async def pool(settings: Settings) -> AsyncIterator[PoolServer]:
+    """Knows the public function `f` (concurrency 1), and no instance."""
+    assert settings.pool.path is not None
+    server = PoolServer(Path(settings.pool.path), [sha256(TOKEN.encode()).hexdigest()])
+    server.routes["f"] = route()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+async def listening(port: int) -> None:
+    """Wait until connections to the port are accepted."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline, "nothing listens"
+            await asyncio.sleep(0.002)
+        else:
+            writer.close()
+            return await writer.wait_closed()
+
+
+class RouterProcess:
+    """A router in this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, index: int = 0) -> None:
+        self._task = asyncio.get_running_loop().create_task(
+            serve(self.settings, self._stop, index=index), name="router"
+        )
+
+    def begin_stop(self) -> None:
+        self._stop.set()
+
+    async def stop(self) -> None:
+        self._stop.set()
+        if self._task is not None:
+            async with asyncio.timeout(WAIT_S):
+                await self._task
+
+    async def connect(self) -> Wire:
+        return Wire(*await asyncio.open_connection("127.0.0.1", self.settings.port, limit=1 << 20))
+
+    async def call(self, request: bytes, *, method: str = "GET") -> Message:
+        """One request on a connection of its own."""
+        wire = await self.connect()
+        try:
+            await wire.send(request)
+            return await wire.answer(to=method)
+        finally:
+            await wire.close()
+
+    async def get(self, target: str = "/function/f", *headers: str) -> Message:
+        return await self.call(get(target, *headers))
+
+    async def metrics(self) -> str:
+        path = str(self.settings.run_dir / "router-0.sock")
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.UnixConnector(path)) as session,
+            session.get("http://router/metrics") as answer,
+        ):
+            return await answer.text()
+
+
+def get(target: str = "/function/f", *headers: str) -> bytes:
+    lines = [f"GET {target} HTTP/1.1", "Host: example.org", *headers, "", ""]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+def post(body: bytes, target: str = "/function/f", *headers: str) -> bytes:
+    lines = [f"POST {target} HTTP/1.1", "Host: example.org", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode("latin-1") + body
+
+
+RunRouter = Callable[..., Awaitable[RouterProcess]]
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port that is nobody else's while the test runs: bound here too, but not listening."""
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserved.bind(("127.0.0.1", 0))
+        yield reserved.getsockname()[1]
+
+
+@pytest.fixture
+async def run_router(settings: Settings, pool: PoolServer, port: int) -> AsyncIterator[RunRouter]:
+    """Start a router with changed settings; it is connected to the pool when this returns."""
+    async with AsyncExitStack() as stack:
+        started = 0
+
+        async def run(**changes: object) -> RouterProcess:
+            nonlocal started
+            changed = msgspec.structs.replace(settings, port=port, drain_s=WAIT_S, **changes)
+            router = RouterProcess(changed)
+            await router.start(started)
+            stack.push_async_callback(router.stop)
+            started += 1
+            await pool.connected(started)
+            await listening(port)
+            return router
+
+        yield run
+
+
+@pytest.fixture
+async def router(run_router: RunRouter) -> RouterProcess:
+    return await run_router()
+
+
+RunInstance = Callable[..., Awaitable[Instance]]
+
+
+@pytest.fixture
+async def run_instance(pool: PoolServer, data_dir: Path) -> AsyncIterator[RunInstance]:
+    """Start an instance with a behaviour, and give its slots to the pool."""
+    async with AsyncExitStack() as stack:
+
+        async def run(
+            behave: Behaviour = say_ok, *, name: str = "a", slots: int = 1, read_body: bool = True
+        ) -> Instance:
+            instance = Instance(data_dir / f"{name}.sock", behave)
+            instance.read_body = read_body
+            await instance.start()
+            stack.push_async_callback(instance.stop)
+            await pool.add(name, instance.address, slots)
+            return instance
+
+        yield run

@@ -1,0 +1,172 @@
+"""Requests that two parsers could read in two ways: refused here, and nothing reaches an instance."""
+
+import pytest
+
+from tests.integration.router.conftest import RouterProcess, RunInstance, get, post
+from tests.integration.router.wire import Wire, until
+
+SMUGGLED = b"GET /function/f/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def request(*lines: bytes, start: bytes = b"POST /function/f HTTP/1.1", host: bool = True) -> bytes:
+    head = [start, b"Host: example.org", *lines] if host else [start, *lines]
+    return b"\r\n".join([*head, b"", b""])
+
+
+CL = b"Content-Length: %d" % len(SMUGGLED)
+TE = b"Transfer-Encoding: chunked"
+
+MALFORMED = {
+    "length and chunked": request(CL, TE) + b"0\r\n\r\n" + SMUGGLED,
+    "chunked and length": request(TE, CL) + b"0\r\n\r\n" + SMUGGLED,
+    "two lengths": request(b"Content-Length: 0", CL) + SMUGGLED,
+    "a list of lengths": request(b"Content-Length: 0, %d" % len(SMUGGLED)) + SMUGGLED,
+    "negative length": request(b"Content-Length: -1") + SMUGGLED,
+    "signed length": request(b"Content-Length: +3") + b"abc",
+    "length in hexadecimal": request(b"Content-Length: 0x3") + b"abc",
+    "length with a space": request(b"Content-Length: 1 2") + b"abc",
+    "no length": request(b"Content-Length:") + SMUGGLED,
+    "space before the colon": request(b"Content-Length : 3") + b"abc",
+    "tab before the colon": request(b"Transfer-Encoding\t: chunked") + b"0\r\n\r\n",
+    "not only chunked": request(b"Transfer-Encoding: chunked, identity") + b"0\r\n\r\n",
+    "xchunked": request(b"Transfer-Encoding: xchunked") + b"0\r\n\r\n",
+    "chunked twice": request(TE, TE) + b"0\r\n\r\n" + SMUGGLED,
+    "gzip": request(b"Transfer-Encoding: gzip") + b"0\r\n\r\n",
+    "vertical tab chunked": request(b"Transfer-Encoding:\x0bchunked") + b"0\r\n\r\n",
+    "NUL in a value": request(b"X: a\0b"),
+    "NUL in a name": request(b"X\0Y: a"),
+    "NUL in the target": request(start=b"GET /function/f/\0 HTTP/1.1"),
+    "bare CR in a value": request(b"X: a\rY: b"),
+    "bare CR before a header": request(b"X: a\rTransfer-Encoding: chunked") + b"0\r\n\r\n",
+    "bare LF between headers": request(b"X: a\nTransfer-Encoding: chunked") + b"0\r\n\r\n",
+    "folded header": request(b"X: a", b" b"),
+    "folded length": request(b"Content-Length:", b" 3") + b"abc",
+    "folded framing": request(b"X: a", b" Transfer-Encoding: chunked", CL) + SMUGGLED,
+    "space in a name": request(b"X Y: a"),
+    "no colon": request(b"X"),
+    "no name": request(b": a"),
+    "not ASCII in a name": request(b"X\xe9: a"),
+    "no host": request(host=False),
+    "two hosts": request(b"Host: other.example.org"),
+    "space in the target": request(start=b"GET /function/f /x HTTP/1.1"),
+    "not ASCII in the target": request(start=b"GET /function/f/\xff HTTP/1.1"),
+    "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "HTTP/1.2": request(start=b"GET /function/f HTTP/1.2"),
+    "HTTP/0.9": b"GET /function/f\r\n\r\n",
+    "HTTP/0.9 with headers": request(start=b"GET /function/f"),
+    "no version": request(start=b"GET /function/f HTTP"),
+    "garbage": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    "method with a space before": request(start=b" GET /function/f HTTP/1.1"),
+    "method not a token": request(start=b"G@T /function/f HTTP/1.1"),
+    "header too long": request(b"X: " + b"a" * 100_000),
+    "target too long": request(start=b"GET /function/f/" + b"a" * 100_000 + b" HTTP/1.1"),
+    "too many headers": request(*[b"X: a"] * 5000),
+}
+
+
+@pytest.mark.parametrize("data", MALFORMED.values(), ids=MALFORMED.keys())
+async def test_refused_before_anything_reaches_an_instance(
+    router: RouterProcess, run_instance: RunInstance, data: bytes
+) -> None:
+    instance = await run_instance()
+    wire = await router.connect()
+    await wire.send(data)
+    assert await status_of(wire) in (400, 404, 411, 501)
+    assert await wire.ended() == b""
+    await wire.close()
+    assert instance.requests == []
+    assert (await router.get()).status == 200
+
+
+async def status_of(wire: Wire) -> int:
+    answer = await wire.answer()
+    assert answer.status >= 400
+    return answer.status
+
+
+BAD_CHUNKS = [
+    b"g\r\n",
+    b"-1\r\n\r\n",
+    b"0x3\r\nabc\r\n",
+    b" 3\r\nabc\r\n",
+    b"3\r\nabcd\r\n0\r\n\r\n",
+    b"3\nabc\r\n",
+    b"3\r\nabc\n0\r\n\r\n",
+    b"ffffffffffffffffff\r\nabc",
+    b"3\r\nabc\r\n0\r\nX: a\0b\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("body", BAD_CHUNKS)
+async def test_a_malformed_chunked_body_in_one_piece_with_its_head(
+    router: RouterProcess, run_instance: RunInstance, body: bytes
+) -> None:
+    instance = await run_instance()
+    wire = await router.connect()
+    await wire.send(request(TE) + body)
+    assert await status_of(wire) == 400
+    assert await wire.ended() == b""
+    await wire.close()
+    assert instance.requests == []
+    assert (await router.get()).status == 200
+
+
+@pytest.mark.parametrize("body", BAD_CHUNKS)
+async def test_a_malformed_chunked_body_after_its_head_was_forwarded(
+    router: RouterProcess, run_instance: RunInstance, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The instance must not take it for complete; the client is told, and the slot comes back.
+
+    The parser refuses it and tells nobody: to the call it is a client that has fallen silent.
+    """
+    monkeypatch.setattr("router.exchange.CLIENT_SILENCE_S", 0.05)
+    instance = await run_instance()
+    wire = await router.connect()
+    await wire.send(request(TE) + b"2\r\nab\r\n")
+    await until(lambda: instance.in_call == 1)
+    await wire.send(body)
+    assert await status_of(wire) == 408
+    await wire.close()
+    assert instance.requests == []
+    assert (await router.get()).status == 200
+
+
+async def test_a_body_that_an_upgrade_hides(router: RouterProcess, run_instance: RunInstance) -> None:
+    """An upgrade has no body: what claims to be one must not become a second request."""
+    instance = await run_instance()
+    upgrade = [
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Key: x",
+        "Sec-WebSocket-Version: 13",
+    ]
+    wire = await router.connect()
+    await wire.send(post(SMUGGLED, "/function/f", *upgrade))
+    answer = await wire.answer()
+    await wire.close()
+    assert answer.status in (200, 400)
+    assert (await router.get("/function/f/next")).status == 200
+    assert b"/smuggled" not in [each.target for each in instance.requests]
+    assert instance.requests[-1].target == b"/next"
+
+
+async def test_what_follows_a_refused_request_is_not_read(
+    router: RouterProcess, run_instance: RunInstance
+) -> None:
+    instance = await run_instance()
+    wire = await router.connect()
+    await wire.send(MALFORMED["length and chunked"] + get("/function/f/after"))
+    await wire.ended()
+    await wire.close()
+    assert instance.requests == []
+
+
+@pytest.mark.parametrize(
+    "target", ["/", "/function", "/function/", "/functions/f", "/metrics", "/healthz", "/function/f#x"]
+)
+async def test_other_pages_do_not_exist(router: RouterProcess, target: str) -> None:
+    answer = await router.get(target)
+    assert answer.status == 404
+    assert answer.get("Content-Type") == "application/problem+json"
+    assert answer.get("X-Call-Id")
+    assert b'"code":"not_found"' in answer.body
