@@ -136,9 +136,8 @@ class Pool:
         )
 
     def _wrote(self, written: Written) -> None:
-        member = self.fleet.get(written.instance)
-        if member is not None:
-            self.logbook.append(member.version.function, member.version.number, written)
+        """Also of instances that are not adopted yet, or that ended while no pool ran."""
+        self.logbook.append(written.function, written.number, written)
 
     def _from_control(self, message: FromControl) -> None:
         match message:

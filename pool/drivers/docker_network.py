@@ -20,9 +20,10 @@ async def make_network(engine: Engine, name: str) -> None:
         detail = f'The Docker network "{name}" does not exist. Make it: docker network create {name}'
         raise PlatError("instance_start_failed", detail)
     if not found:
-        await engine.create_network(network())
-    for surplus in found[1:]:
-        await _remove_if_unused(engine, surplus)
+        await engine.create_network(network(name))
+    if name == OUR_NETWORK:
+        for surplus in found[1:]:
+            await _remove_if_unused(engine, surplus)
 
 
 async def _remove_if_unused(engine: Engine, network_id: str) -> None:

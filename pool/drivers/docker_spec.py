@@ -117,10 +117,10 @@ def _bind(source: Path, target: str, *, read_only: bool) -> Json:
     return {"Type": "bind", "Source": str(source), "Target": target, "ReadOnly": read_only}
 
 
-def network() -> Json:
+def network(name: str) -> Json:
     """Functions reach the outside and the machine, not each other."""
     return {
-        "Name": OUR_NETWORK,
+        "Name": name,
         "Driver": "bridge",
         "CheckDuplicate": True,
         "Options": {"com.docker.network.bridge.enable_icc": "false"},

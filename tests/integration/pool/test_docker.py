@@ -4,7 +4,7 @@ import asyncio
 import json
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from plat.errors import PlatError
-from pool.drivers import docker_spec
+from pool.drivers import docker_network, docker_spec
 from pool.drivers.docker import DockerDriver
 from pool.health import wait_ready
 from tests.integration.pool.engine_proxy import EngineProxy, engine_proxy
@@ -147,21 +147,40 @@ async def test_a_network_that_does_not_exist_is_named(docker_platform: Platform)
         assert await driver.list() == []
 
 
+@pytest.fixture
+def our_network(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A name of the test's own in place of the one that every platform on the engine shares."""
+    name = f"plat-test-{data_dir.name}"
+    monkeypatch.setattr(docker_network, "OUR_NETWORK", name)
+    yield name
+    docker("network", "rm", name)
+
+
 async def test_the_platforms_network_is_made_on_demand_and_publishes_nothing(
-    docker_platform: Platform,
+    docker_platform: Platform, our_network: str
 ) -> None:
-    there_before = docker_spec.OUR_NETWORK in docker("network", "ls", "--format", "{{.Name}}").split()
-    settings = msgspec.structs.replace(docker_platform.settings, docker_network=docker_spec.OUR_NETWORK)
+    settings = msgspec.structs.replace(docker_platform.settings, docker_network=our_network)
     async with docker_platform._replace(settings=settings).open() as driver:
         one, two = await asyncio.gather(docker_platform.ready(driver), docker_platform.ready(driver))
         found = inspect(docker_platform, one.instance)
-        assert list(found["NetworkSettings"]["Networks"]) == [docker_spec.OUR_NETWORK]
+        assert list(found["NetworkSettings"]["Networks"]) == [our_network]
         assert not any(found["NetworkSettings"]["Ports"].values())
-        [network] = json.loads(docker("network", "inspect", docker_spec.OUR_NETWORK))
+        [network] = json.loads(docker("network", "inspect", our_network))
         assert network["Options"]["com.docker.network.bridge.enable_icc"] == "false"
         await asyncio.gather(*(driver.stop(each.instance, grace_s=5) for each in (one, two)))
-    if not there_before:
-        docker("network", "rm", docker_spec.OUR_NETWORK)
+
+
+async def test_two_networks_of_our_name_become_one_again(docker_platform: Platform, our_network: str) -> None:
+    """What two platforms that start in the same moment may leave: the engine does not prevent it."""
+    async with aiodocker.Docker() as engine:
+        config = {**docker_spec.network(our_network), "CheckDuplicate": False}
+        await engine.networks.create(config)
+        await engine.networks.create(config)
+    settings = msgspec.structs.replace(docker_platform.settings, docker_network=our_network)
+    async with docker_platform._replace(settings=settings).open() as driver:
+        running = await docker_platform.ready(driver)
+        assert docker("network", "ls", "--format", "{{.Name}}").split().count(our_network) == 1
+        await driver.stop(running.instance, grace_s=5)
 
 
 async def test_a_container_removed_by_somebody_else_is_told_as_ended(docker_platform: Platform) -> None:
@@ -185,23 +204,6 @@ async def test_what_a_killed_pool_created_and_never_started_is_removed(docker_pl
     async with docker_platform.open() as driver:
         assert await driver.list() == []
     assert docker("ps", "--all", "--quiet", "--filter", f"name={docker_spec.container_name(order)}") == ""
-
-
-async def test_two_networks_of_our_name_become_one_again(docker_platform: Platform) -> None:
-    """What two platforms that start in the same moment may leave; no name is free of it in the engine."""
-    name = docker_spec.OUR_NETWORK
-    if name in docker("network", "ls", "--format", "{{.Name}}").split():
-        pytest.skip("a platform on this engine uses the network")
-    async with aiodocker.Docker() as engine:
-        config = {**docker_spec.network(), "CheckDuplicate": False}
-        await engine.networks.create(config)
-        await engine.networks.create(config)
-    settings = msgspec.structs.replace(docker_platform.settings, docker_network=name)
-    async with docker_platform._replace(settings=settings).open() as driver:
-        running = await docker_platform.ready(driver)
-        assert docker("network", "ls", "--format", "{{.Name}}").split().count(name) == 1
-        await driver.stop(running.instance, grace_s=5)
-    docker("network", "rm", name)
 
 
 # --- an engine that goes away

@@ -120,7 +120,7 @@ def test_one_whose_labels_make_no_sense_is_left_alone(summary: spec.Json) -> Non
 
 
 def test_our_network_keeps_functions_apart() -> None:
-    assert spec.network()["Options"] == {"com.docker.network.bridge.enable_icc": "false"}
+    assert spec.network("plat")["Options"] == {"com.docker.network.bridge.enable_icc": "false"}
 
 
 def test_images_by_runtime() -> None:
