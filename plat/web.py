@@ -17,6 +17,7 @@ from plat.logs import get_logger
 log = get_logger(__name__)
 
 CALL_ID_HEADER = "X-Call-Id"
+SERVER = "plat"
 PROBLEM_CONTENT_TYPE = "application/problem+json"
 _CALL_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
@@ -34,7 +35,7 @@ def new_call_id() -> str:
 
 
 def problem_response(error: PlatError, call_id: str) -> web.Response:
-    headers = {CALL_ID_HEADER: call_id}
+    headers = {CALL_ID_HEADER: call_id, "Server": SERVER}
     if error.retry_after_s is not None:
         headers["Retry-After"] = retry_after_value(error.retry_after_s)
     if error.status == 401:

@@ -33,8 +33,10 @@ def origin_form(target: str) -> str:
 
 
 def parse_target(target: str) -> Target:
-    """Raises PlatError `not_found` when it is no call of a function."""
+    """Raises PlatError: `not_found` when it is no call of a function, `bad_request`."""
     match = _TARGET.fullmatch(target)
+    if "#" in target:
+        raise PlatError("bad_request", "A request's target has no fragment (#).")
     if match is None:
         raise PlatError("not_found", "Functions are called at /function/<name>.")
     segment, path, query = match.groups()

@@ -15,6 +15,7 @@ from plat.tasks import cancel, spawn
 from plat.web import call_id_of, problem_response, start_site
 from router.admission import Admission
 from router.control import ControlProxy, is_control
+from router.downstream import ClientServer
 from router.feed import PoolLink
 from router.limits import Limiter
 from router.metrics import Metrics
@@ -53,6 +54,9 @@ class Router:
         if request.version < (1, 0):  # the parser takes a request line without a version for HTTP/0.9
             return _refused(request, PlatError("bad_request", "The request line names no HTTP version."))
         path = origin_form(request.raw_path)
+        if len(request.headers.getall("Host", ())) != 1 and request.version >= (1, 1):
+            error = PlatError("bad_request", "The request needs exactly one Host header.")
+            return problem_response(error, call_id_of(request))
         if path.startswith(FUNCTION_PREFIX):
             return await self._calls.handle(request, path)
         if is_control(path):
@@ -114,7 +118,7 @@ async def serve(settings: Settings, stop: asyncio.Event, *, index: int = 0) -> N
     """
     router = Router(settings, index)
     tasks = [spawn(router.link.run(), "pool link"), spawn(router.tick(), "router tick")]
-    server = web.Server(
+    server = ClientServer(
         router.handle,
         handler_cancellation=True,
         auto_decompress=False,
