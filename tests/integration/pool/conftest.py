@@ -39,6 +39,6 @@ def platform(request: pytest.FixtureRequest) -> Platform:
 
 
 @pytest.fixture
-def other_data(tmp_path: Path) -> Callable[[Settings], Settings]:
+def other_data(data_dir: Path) -> Callable[[Settings], Settings]:
     """The settings of a second platform on the same machine."""
-    return lambda settings: msgspec.structs.replace(settings, data=str(tmp_path / "other"))
+    return lambda settings: msgspec.structs.replace(settings, data=str(data_dir / "other"))
