@@ -6,6 +6,7 @@ in which each runs by itself. A service's package is imported only by its own co
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -100,6 +101,7 @@ def run_service(name: str, services: Mapping[str, Serve], config: Path | None, l
     """Run until SIGTERM, SIGINT, or the end of the process that holds the lifeline's other end."""
     import uvloop  # noqa: PLC0415
 
+    raise_file_limit()
     settings = load_settings({}, config)
     configure(name, settings.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -151,3 +153,9 @@ def _orphaned(lifeline: int, stop: asyncio.Event, drain_s: float) -> None:
     log.warning("plat up is gone: stopping")
     signal.alarm(int(drain_s) + ORPHAN_MARGIN_S)  # the kernel ends us, should the loop be stuck
     stop.set()
+
+
+def raise_file_limit() -> None:
+    """As many open files as the machine allows: each connection and each instance takes some."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -34,6 +34,7 @@ TICK_S = 0.25
 LIST_AGAIN_S = 60.0
 """Even without a gap the machine is listed this often: whatever was missed is found."""
 
+PRUNE_S = 600.0
 LIST_RETRY_S = (0.2, 5.0)
 STOP_GRACE_S = 5.0
 ENGINE_ANSWER_S = 2.0
@@ -110,6 +111,15 @@ class Pool:
                 spawn(self.fleet.stop_unknown(running), f"stop {running.instance}")
         for instance in todo.gone:
             self.fleet.exited(Exited(instance, "unknown", "It was not there any more when the pool looked."))
+
+    async def keep_pruned(self) -> None:
+        """Remove the unpacked code of versions that are gone, now and then. For ever."""
+        await self._table_loaded.wait()
+        while True:
+            await asyncio.sleep(PRUNE_S)
+            used = {version.digest for version in self.table.versions.values()}
+            used |= {member.version.digest for member in self.fleet.members()}
+            await self.code.prune(used)
 
     async def tick(self) -> None:
         while True:
@@ -250,6 +260,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     loops = [
         spawn(pool.follow_control(), "follow control"),
         spawn(pool.keep_listed(), "list the machine"),
+        spawn(pool.keep_pruned(), "prune code"),
         spawn(pool.tick(), "pool tick"),
     ]
     log.info("pool ready", driver=name)

@@ -38,6 +38,7 @@ class _Events:
     def __init__(self, plat: Platform) -> None:
         self._plat = plat
         self._tasks: list[asyncio.Task[None]] = []
+        self._deployed = asyncio.Event()
         self._at_zero = asyncio.Event()
         self._deploy_began = self._deploy_ended = float("inf")
 
@@ -46,6 +47,7 @@ class _Events:
             case 2000:
                 self._begin(self._redeploy())
             case 5000:
+                await self._deployed.wait()  # what is killed within a deploy is another test's subject
                 self._begin(asyncio.to_thread(self._plat.kill, "core"))
             case 8000:
                 self._begin(self._scale_to_zero())
@@ -72,6 +74,7 @@ class _Events:
         self._deploy_began = time.monotonic()
         deployed = await asyncio.to_thread(self._plat.deploy, "steady", CODE % "second", SCALE)
         self._deploy_ended = time.monotonic()
+        self._deployed.set()
         assert deployed["version"] == 2
 
     async def _scale_to_zero(self) -> None:
