@@ -14,6 +14,7 @@ from plat.tasks import cancel, spawn
 from plat.web import CALL_ID_HEADER
 from router.http1 import (
     LAST_CHUNK,
+    BadResponseError,
     Headers,
     ResponseHead,
     end_to_end,
@@ -52,8 +53,10 @@ class SilenceError(Exception):
 
 
 def is_upgrade(request: web.BaseRequest) -> bool:
+    """Whether the client asks for a WebSocket. What has a body is no such request (RFC 6455, 4.1)."""
     options = request.headers.get("Connection", "").lower()
-    return "upgrade" in options and request.headers.get("Upgrade", "").lower() == "websocket"
+    asked = "upgrade" in options and request.headers.get("Upgrade", "").lower() == "websocket"
+    return asked and request.method == "GET" and not request.body_exists
 
 
 def request_headers(
@@ -177,6 +180,8 @@ class Exchange:
     async def _final_head(self) -> ResponseHead:
         while True:
             head = await self._upstream.response_head(self._request.method)
+            if head.status == 101 and not is_upgrade(self._request):
+                raise BadResponseError("status 101 for a request that asks for no other protocol")
             if not head.interim or head.status == 101:
                 return head
             if head.status != 100 and self._request.version >= (1, 1):

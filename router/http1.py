@@ -79,6 +79,12 @@ def parse_head(data: bytes, request_method: str) -> ResponseHead:
     return ResponseHead(status, reason or b"", headers, length, chunked, keep_alive)
 
 
+def check_beginning(data: bytes) -> None:
+    """Raises BadResponseError for what can never become a head, however much more comes."""
+    if not data.startswith(b"HTTP/1."[: len(data)]) or b"\n\n" in data:
+        raise BadResponseError(f"the answer does not begin with a valid HTTP/1.1 head: {data[:80]!r}")
+
+
 def _split(line: bytes) -> tuple[bytes, bytes]:
     name, _, value = line.partition(b":")
     return name, value.strip(b" \t")

@@ -222,8 +222,10 @@ class _Call:
 
     async def _crash(self, held: "_Held") -> PlatError:
         instance = held.instance
-        gone = await self._calls.pool.obituary(instance.id, OBITUARY_WAIT_S)
-        held.lost()
+        try:
+            gone = await self._calls.pool.obituary(instance.id, OBITUARY_WAIT_S)
+        finally:
+            held.lost()
         name = self._route.name
         if gone is None:
             detail, reason = (

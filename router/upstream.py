@@ -15,6 +15,7 @@ from router.http1 import (
     ResponseHead,
     StreamBody,
     body_of,
+    check_beginning,
     parse_head,
 )
 
@@ -39,6 +40,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._eof = False
+        self._broken = False
         self._paused = False
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
@@ -71,6 +73,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._eof = True
+        self._broken = self._broken or exc is not None
         self._transport = None
         self._wake_reader()
         self.resume_writing()
@@ -113,6 +116,7 @@ class UpstreamConnection(asyncio.Protocol):
         Raises ConnectionLostError if the connection ends before it, BadResponseError if it is none.
         """
         while (end := self._buffer.find(b"\r\n\r\n")) < 0:
+            check_beginning(bytes(self._buffer))
             if len(self._buffer) > HEAD_LIMIT_BYTES:
                 raise BadResponseError(f"the answer's head is longer than {HEAD_LIMIT_BYTES} bytes")
             if self._eof:
@@ -135,6 +139,8 @@ class UpstreamConnection(asyncio.Protocol):
                 self.resume_reading()
             if piece or body.complete:
                 return piece
+            if self._broken:
+                raise ConnectionLostError("the connection broke within the answer")
             if self._eof:
                 body.end()
                 return b""
@@ -180,7 +186,8 @@ class UpstreamConnection(asyncio.Protocol):
         return True
 
     def close(self) -> None:
-        """At once; bytes not yet written are dropped."""
+        """At once; bytes not yet written are dropped, and an answer under way is not complete."""
+        self._broken = True
         if self._transport is not None:
             self._transport.abort()
 

@@ -57,6 +57,7 @@ class RouterProcess:
         self.settings = settings
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._wires: list[Wire] = []
 
     async def start(self, index: int = 0) -> None:
         self._task = asyncio.get_running_loop().create_task(
@@ -67,13 +68,18 @@ class RouterProcess:
         self._stop.set()
 
     async def stop(self) -> None:
+        """Clients that are still there go first."""
+        for wire in self._wires:
+            await wire.close()
         self._stop.set()
         if self._task is not None:
             async with asyncio.timeout(WAIT_S):
                 await self._task
 
     async def connect(self) -> Wire:
-        return Wire(*await asyncio.open_connection("127.0.0.1", self.settings.port, limit=1 << 20))
+        wire = Wire(*await asyncio.open_connection("127.0.0.1", self.settings.port, limit=1 << 20))
+        self._wires.append(wire)
+        return wire
 
     async def call(self, request: bytes, *, method: str = "GET") -> Message:
         """One request on a connection of its own."""

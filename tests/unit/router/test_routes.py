@@ -50,8 +50,6 @@ def test_targets(target: str, name: str, qualifier: str, prefix: str, path: str)
         "/Function/hello",
         "function/hello",
         "//function/hello",
-        "/function/hello#a",
-        "/function/hello/a#b",
         "/x/function/hello",
     ],
 )
@@ -59,6 +57,13 @@ def test_what_is_no_call(target: str) -> None:
     with pytest.raises(PlatError) as refused:
         parse_target(target)
     assert refused.value.code == "not_found"
+
+
+@pytest.mark.parametrize("target", ["/function/hello#a", "/function/hello/a#b", "/function/hello?a#b", "#"])
+def test_no_target_has_a_fragment(target: str) -> None:
+    with pytest.raises(PlatError) as refused:
+        parse_target(target)
+    assert refused.value.code == "bad_request"
 
 
 @pytest.mark.parametrize(
