@@ -151,9 +151,10 @@ class Exchange:
         close_delimited = head.length is None and request.version < (1, 1)
         chunked = head.length is None and not close_delimited
         keep_alive = request.keep_alive and not close_delimited
-        out = write_response_head(
-            head.status, head.reason, _response_headers(head, call_id, chunked=chunked, keep_alive=keep_alive)
-        )
+        headers = _response_headers(head, call_id, chunked=chunked, keep_alive=keep_alive)
+        if keep_alive and request.version < (1, 1):
+            headers.append((b"Connection", b"keep-alive"))  # else it is not, for HTTP/1.0
+        out = write_response_head(head.status, head.reason, headers)
         piece = b"" if bodiless else upstream.read_now()
         while True:
             complete = upstream.complete
