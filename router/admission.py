@@ -46,14 +46,14 @@ class Admission:
     """Asks the tables in order; the first that refuses raises."""
 
     def __init__(self, routes: RouteTable, tokens: Tokens, limiter: Limiter, body_limit_bytes: int) -> None:
-        self._routes = routes
+        self.routes = routes
         self._tokens = tokens
         self._limiter = limiter
         self.body_limit_bytes = body_limit_bytes
 
     def admit(self, target: Target, authorization: str | None, now: float) -> tuple[Route, RouteVersion]:
         """The version the call goes to. Raises PlatError with the reason it may not go on."""
-        route = self._routes.route(target.name)
+        route = self.routes.route(target.name)
         if route.auth != "public" and not self._tokens.valid(authorization):
             raise PlatError(
                 "unauthorized", f'Calls of "{route.name}" need the header Authorization: Bearer <token>.'

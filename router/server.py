@@ -14,13 +14,14 @@ from plat.settings import Settings
 from plat.tasks import cancel, spawn
 from plat.web import call_id_of, problem_response, start_site
 from router.admission import Admission
+from router.calls import Calls
 from router.control import ControlProxy, is_control
 from router.downstream import ClientServer
 from router.feed import PoolLink
 from router.limits import Limiter
 from router.metrics import Metrics
 from router.routes import FUNCTION_PREFIX, origin_form
-from router.streaming import Calls
+from router.streaming import Streaming
 
 log = get_logger(__name__)
 
@@ -40,13 +41,14 @@ class Router:
         self._limiter = Limiter(settings.routers)
         self._metrics = Metrics()
         self.link = PoolLink(name, settings.pool, clock=time.monotonic, queue_limit=settings.queue_limit)
-        self._calls = Calls(
+        calls = Calls(
             admission=Admission(self.link.routes, self.link.tokens, self._limiter, settings.body_limit_bytes),
             slots=self.link.slots,
             pool=self.link,
             metrics=self._metrics,
             queue_timeout_s=settings.queue_timeout_s,
         )
+        self._streaming = Streaming(calls)
         upload_limit_bytes = max(settings.body_limit_bytes, settings.archive_limit_bytes)
         self._control = ControlProxy(settings.control, upload_limit_bytes)
 
@@ -58,7 +60,7 @@ class Router:
             error = PlatError("bad_request", "The request needs exactly one Host header.")
             return problem_response(error, call_id_of(request))
         if path.startswith(FUNCTION_PREFIX):
-            return await self._calls.handle(request, path)
+            return await self._streaming.handle(request, path)
         if is_control(path):
             return await self._control.handle(request, path)
         error = PlatError("not_found", "Functions are at /function/<name>, the API is at /v1/functions.")

@@ -63,7 +63,7 @@ async def test_a_connection_closed_without_an_answer(
     router: RouterProcess, run_instance: RunInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The instance lives: the pool says nothing, and the slot is used again."""
-    monkeypatch.setattr("router.streaming.OBITUARY_WAIT_S", 0.05)
+    monkeypatch.setattr("router.calls.OBITUARY_WAIT_S", 0.05)
     instance = await run_instance(crash)
     answer = problem(await router.get())
     assert (answer.status, answer.code, answer.reason) == (502, "instance_crashed", "closed")
@@ -74,7 +74,7 @@ async def test_a_connection_closed_without_an_answer(
 async def test_a_client_that_leaves_while_the_reason_is_awaited_takes_no_slot_along(
     router: RouterProcess, run_instance: RunInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("router.streaming.OBITUARY_WAIT_S", 30)
+    monkeypatch.setattr("router.calls.OBITUARY_WAIT_S", 30)
     instance = await run_instance(crash)
     wire = await router.connect()
     await wire.send(get())

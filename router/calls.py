@@ -1,0 +1,173 @@
+"""What calls of both paths share: the tables they ask, what they hold, and what a failure means.
+
+The streaming path and the fast path differ in how bytes move; who may call, where a slot goes and what
+a client is told is decided here, once.
+"""
+
+import asyncio
+import time
+
+from plat.address import Address
+from plat.errors import PlatError
+from plat.feed import Route, RouteVersion
+from plat.logs import get_logger
+from plat.tasks import spawn
+from router.admission import Admission
+from router.feed import PoolLink
+from router.metrics import Metrics
+from router.routes import Target
+from router.slots import InstanceSlots, SlotTable
+from router.upstream import UnreachableError, UpstreamConnection, connect
+
+log = get_logger(__name__)
+
+CLIENT_GONE = 499
+"""Counted as the status of a call whose client left (nginx's number; nobody is there to read it)."""
+
+OBITUARY_WAIT_S = 1.0
+"""How long a call whose instance died waits to be told why."""
+
+
+class Calls:
+    """The tables, and the words for what goes wrong."""
+
+    def __init__(
+        self,
+        *,
+        admission: Admission,
+        slots: SlotTable,
+        pool: PoolLink,
+        metrics: Metrics,
+        queue_timeout_s: float,
+    ) -> None:
+        self.admission = admission
+        self.slots = slots
+        self.pool = pool
+        self.metrics = metrics
+        self.queue_timeout_s = queue_timeout_s
+
+    def admit(self, target: Target, authorization: str | None, now: float) -> tuple[Route, RouteVersion]:
+        """The version the call goes to. Raises PlatError."""
+        try:
+            return self.admission.admit(target, authorization, now)
+        except PlatError as error:
+            if error.code == "rate_limited":
+                self.metrics.rate_limited(target.name)
+            raise
+
+    def function_label(self, name: str) -> str:
+        """A function's name as a metric's label; names that nobody has made would be without number."""
+        return name if name in self.admission.routes else ""
+
+    async def connection(self, instance: InstanceSlots) -> UpstreamConnection:
+        """The instance's idle connection used last, or a new one.
+
+        Raises UnreachableError, after which the instance's slot is gone.
+        """
+        idle = idle_connection(instance)
+        if idle is not None:
+            return idle
+        try:
+            return await connect(Address.parse(instance.address))
+        except UnreachableError as error:
+            name = instance.version.id
+            log.warning("instance unreachable", instance=instance.id, version=name, detail=str(error))
+            self.slots.fault(instance, "unreachable")
+            raise
+
+    # --- what goes wrong
+
+    def no_instance(self, name: str) -> PlatError:
+        waited = self.queue_timeout_s
+        return PlatError(
+            "no_instance", f'No instance of "{name}" was free within {waited:g} s.', retry_after_s=1
+        )
+
+    def timed_out(self, name: str, held: "Held", timeout_s: float) -> PlatError:
+        self.metrics.upstream_error(name, "timeout")
+        held.fault("timeout")
+        return PlatError("timeout", f'"{name}" did not answer within {timeout_s:g} s.')
+
+    def bad_response(self, name: str, held: "Held", patience_s: float, error: Exception) -> PlatError:
+        self.metrics.upstream_error(name, "bad_response")
+        held.abandon(patience_s)
+        return PlatError("bad_response", f'"{name}" sent an answer that is not HTTP/1.1: {error}.')
+
+    async def crashed(self, name: str, held: "Held") -> PlatError:
+        """The connection ended during the call; the pool may know why."""
+        self.metrics.upstream_error(name, "crashed")
+        try:
+            gone = await self.pool.obituary(held.instance.id, OBITUARY_WAIT_S)
+        finally:
+            held.lost()
+        if gone is None:
+            detail, reason = (
+                f'An instance of "{name}" closed the connection before it had answered.',
+                "closed",
+            )
+        else:
+            detail, reason = f'An instance of "{name}" ended during the call. {gone.detail}', gone.reason
+        return PlatError("instance_crashed", detail, reason=reason)
+
+
+def idle_connection(instance: InstanceSlots) -> UpstreamConnection | None:
+    while instance.connections:
+        upstream = instance.connections.pop()
+        if isinstance(upstream, UpstreamConnection) and not upstream.closed:
+            return upstream
+    return None
+
+
+def give_back(
+    slots: SlotTable, instance: InstanceSlots, upstream: UpstreamConnection, *, reusable: bool
+) -> None:
+    """A call is complete: its slot is free, and its connection idle if both sides keep it."""
+    if reusable and not instance.gone:
+        upstream.finish()
+        instance.connections.append(upstream)
+    else:
+        upstream.close()
+    slots.release(instance, time.monotonic())
+
+
+class Held:
+    """The slot and the connection of a call: let go of exactly once."""
+
+    def __init__(self, slots: SlotTable, instance: InstanceSlots, upstream: UpstreamConnection) -> None:
+        self._slots = slots
+        self._let_go = False
+        self.instance = instance
+        self.upstream = upstream
+
+    def complete(self) -> None:
+        """The answer is complete: the connection is idle again if both sides keep it."""
+        if self._first():
+            give_back(self._slots, self.instance, self.upstream, reusable=self.upstream.reusable)
+
+    def lost(self) -> None:
+        """The connection ended by itself: what was in it has ended with it."""
+        if self._first():
+            self.upstream.close()
+            self._slots.release(self.instance, time.monotonic())
+
+    def fault(self, reason: str) -> None:
+        """The call still runs in the instance, which must be replaced."""
+        if self._first():
+            self.upstream.close()
+            self._slots.fault(self.instance, reason)
+
+    def abandon(self, patience_s: float) -> None:
+        """Nobody waits for the answer any more; the slot is free when the handler has ended."""
+        if self._first():
+            spawn(self._abandon(patience_s), "abandoned call")
+
+    async def _abandon(self, patience_s: float) -> None:
+        ended = await self.upstream.half_close(asyncio.get_running_loop().time() + patience_s)
+        if ended:
+            self._slots.release(self.instance, time.monotonic())
+        else:
+            self._slots.fault(self.instance, "timeout")
+
+    def _first(self) -> bool:
+        first, self._let_go = not self._let_go, True
+        return first
