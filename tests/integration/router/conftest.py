@@ -94,12 +94,28 @@ class RouterProcess:
         return await self.call(get(target, *headers))
 
     async def metrics(self) -> str:
+        return (await self._admin("/metrics"))[1]
+
+    async def readyz(self) -> int:
+        return (await self._admin("/readyz"))[0]
+
+    async def until_metrics(self, sample: str) -> None:
+        deadline = time.monotonic() + WAIT_S
+        while sample not in await self.metrics():
+            assert time.monotonic() < deadline, f"{sample} was never counted"
+
+    async def until_ready(self) -> None:
+        deadline = time.monotonic() + WAIT_S
+        while await self.readyz() != 200:
+            assert time.monotonic() < deadline, "it did not become ready"
+
+    async def _admin(self, page: str) -> tuple[int, str]:
         path = str(self.settings.run_dir / "router-0.sock")
         async with (
             aiohttp.ClientSession(connector=aiohttp.UnixConnector(path)) as session,
-            session.get("http://router/metrics") as answer,
+            session.get(f"http://router{page}") as answer,
         ):
-            return await answer.text()
+            return answer.status, await answer.text()
 
 
 def get(target: str = "/function/f", *headers: str) -> bytes:
@@ -130,14 +146,15 @@ async def run_router(settings: Settings, pool: PoolServer, port: int) -> AsyncIt
     async with AsyncExitStack() as stack:
         started = 0
 
-        async def run(**changes: object) -> RouterProcess:
+        async def run(*, connected: bool = True, **changes: object) -> RouterProcess:
             nonlocal started
             changed = msgspec.structs.replace(settings, port=port, drain_s=WAIT_S, **changes)
             router = RouterProcess(changed)
             await router.start(started)
             stack.push_async_callback(router.stop)
             started += 1
-            await pool.connected(started)
+            if connected:
+                await pool.connected(started)
             await listening(port)
             return router
 

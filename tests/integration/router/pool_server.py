@@ -45,7 +45,7 @@ def route(
     stopped: bool = False,
 ) -> Route:
     versions = [RouteVersion(f"{name}-1", 1, concurrency, timeout_s)]
-    return Route(name, 1, stopped, auth, 60.0, rate, burst, versions)
+    return Route(name, 1, stopped, auth, 0.2, rate, burst, versions)
 
 
 class Link:
@@ -69,6 +69,7 @@ class PoolServer:
         self.home: dict[str, int] = {}
         self.addresses: dict[str, tuple[str, str]] = {}
         self.on_demand: Callable[[Demand], list[ToRouter]] = lambda demand: []
+        self._totals: dict[str, int] = {}
         self._waiting: dict[tuple[str, str], int] = {}
         self._runner: web.AppRunner | None = None
 
@@ -95,7 +96,7 @@ class PoolServer:
     async def add(self, instance: str, address: str, slots: int, version: str = "f-1") -> None:
         """An instance with free slots, for whoever waits."""
         self.addresses[instance] = (version, address)
-        self.home[instance] = slots
+        self.home[instance] = self._totals[instance] = slots
         await self._serve_waiting()
 
     async def gone(self, instance: str, reason: str, detail: str) -> None:
@@ -130,6 +131,7 @@ class PoolServer:
         hello = decode_from_router(await socket.receive_bytes())
         assert isinstance(hello, Hello)
         link = Link(socket, hello)
+        self.home = {instance: self._totals[instance] - self._held(instance, hello) for instance in self.home}
         await socket.send_bytes(encode(Routes(list(self.routes.values()), self._tokens)))
         self.links.append(link)
         await self._note(hello)
@@ -142,6 +144,12 @@ class PoolServer:
             self._waiting = {key: each for key, each in self._waiting.items() if key[0] != hello.router}
             await self._note(None)
         return socket
+
+    def _held(self, instance: str, hello: Hello) -> int:
+        """By the routers that are connected, of which the last word before this one is `home`."""
+        held = {each.instance: each.slots for each in hello.held}.get(instance, 0)
+        others = self._totals[instance] - self.home[instance] if self.links else 0
+        return held + others
 
     async def _receive(self, link: Link, message: FromRouter) -> None:
         match message:

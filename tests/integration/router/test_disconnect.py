@@ -7,13 +7,11 @@ import pytest
 from tests.integration.router.conftest import RouterProcess, RunInstance, get, post
 from tests.integration.router.instances import Gate, Instance, say_ok
 from tests.integration.router.pool_server import PoolServer
-from tests.integration.router.wire import WAIT_S, Message, Wire, until
+from tests.integration.router.wire import Message, Wire, until
 
 
 async def queued(router: RouterProcess, calls: int) -> None:
-    async with asyncio.timeout(WAIT_S):
-        while f'plat_queued{{function="f"}} {calls}' not in await router.metrics():
-            await asyncio.sleep(0)
+    await router.until_metrics(f'plat_queued{{function="f"}} {calls}')
 
 
 class Stubborn:
