@@ -3,6 +3,8 @@
 A malformed request is a problem answer, counted and not logged: anybody can send garbage.
 """
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -14,6 +16,10 @@ from plat.web import new_call_id, problem_response
 log = get_logger(__name__)
 
 DETAIL_LIMIT = 200
+
+DRAIN_TICK_S = 0.02
+CUT_S = 0.1
+"""For handlers that are cut to clean up after themselves."""
 
 
 class ClientConnection(web.RequestHandler):
@@ -41,13 +47,46 @@ class ClientConnection(web.RequestHandler):
         response.force_close()
         return response
 
+    def close_if_idle(self) -> None:
+        """`close` of a connection that has a request under way would drop the rest of its body."""
+        if self._waiter is not None:
+            self.close()
+
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
 
 class ClientServer(web.Server):
-    """Makes a `ClientConnection` for each client."""
+    """Makes a `ClientConnection` for each client, and lets each finish its request at the end."""
 
-    def __init__(self, handler: Any, **options: Any) -> None:
-        super().__init__(handler, **options)
+    def __init__(self, handler: Handler, **options: Any) -> None:
+        super().__init__(self._handle, **options)
+        self._handler = handler
         self._options = {name: value for name, value in options.items() if name != "handler_cancellation"}
+        self._draining = False
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        response = await self._handler(request)
+        if self._draining:
+            response.force_close()
+        return response
+
+    def pre_shutdown(self) -> None:
+        self._draining = True
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        """Wait until requests under way are answered, `timeout` seconds at most; then cut the rest."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + (timeout or 0)
+        while self.connections and loop.time() < deadline:
+            self._close_idle()
+            await asyncio.sleep(DRAIN_TICK_S)
+        await super().shutdown(CUT_S)
+
+    def _close_idle(self) -> None:
+        for connection in self.connections:
+            if isinstance(connection, ClientConnection):
+                connection.close_if_idle()
 
     def __call__(self) -> ClientConnection:
         return ClientConnection(self, loop=self._loop, **self._options)

@@ -148,7 +148,7 @@ async def run_router(settings: Settings, pool: PoolServer, port: int) -> AsyncIt
 
         async def run(*, connected: bool = True, **changes: object) -> RouterProcess:
             nonlocal started
-            changed = msgspec.structs.replace(settings, port=port, drain_s=WAIT_S, **changes)
+            changed = msgspec.structs.replace(settings, **{"port": port, "drain_s": WAIT_S, **changes})
             router = RouterProcess(changed)
             await router.start(started)
             stack.push_async_callback(router.stop)
