@@ -1,0 +1,67 @@
+"""Plat's router: the real `plat router` processes, with slots from the fixed pool of bench.feed_stub."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from bench.contenders.base import Contender, Running, ready
+from bench.feed_stub import FixedFunction, Fixture
+from bench.processes import Program, accepts, free_port, python, running, until
+from bench.request import Upstreams
+
+SLOTS = 256
+NAME = "plat router"
+
+
+@contextmanager
+def start(folder: Path, upstreams: Upstreams) -> Iterator[Running]:
+    functions = [FixedFunction(name, str(address), SLOTS) for name, address in upstreams.items()]
+    with routers(folder, functions) as (plat, process, log):
+        yield ready(plat, upstreams, process, log)
+
+
+@contextmanager
+def routers(
+    folder: Path, functions: Sequence[FixedFunction], *, count: int = 1, **settings: str
+) -> Iterator[tuple[Running, Program, Path]]:
+    """`count` routers on one port, and the last one's process and log. Settings: in capitals, no `PLAT_`."""
+    folder.mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        pool = stack.enter_context(fixed_pool(folder, functions))
+        port = free_port()
+        variables = {"DATA": str(folder), "PORT": str(port), "POOL_ADDRESS": f"unix:{pool}", **settings}
+        started: list[tuple[Program, Path]] = []
+        for index in range(count):
+            log = folder / f"router-{index}.log"
+            process = stack.enter_context(_router(index, count, log, variables))
+            until(partial(_says_ready, log), process, log, "the router")
+            started.append((process, log))
+        name = NAME if count == 1 else f"{NAME} x {count}"
+        yield Running(name, port, tuple(process.pid for process, _ in started)), *started[-1]
+
+
+def _says_ready(log: Path) -> bool:
+    return "router ready" in log.read_text()
+
+
+def _router(index: int, count: int, log: Path, variables: dict[str, str]) -> AbstractContextManager[Program]:
+    command = [str(Path(sys.executable).parent / "plat"), "router", "--index", str(index)]
+    prefixed = {f"PLAT_{name}": value for name, value in variables.items()}
+    return running(command, log, {"PLAT_ROUTERS": str(count), "PLAT_DRAIN_S": "1", **prefixed})
+
+
+@contextmanager
+def fixed_pool(folder: Path, functions: Sequence[FixedFunction]) -> Iterator[Path]:
+    """The path of its socket."""
+    socket, config, log = folder / "pool.sock", folder / "pool.json", folder / "pool.log"
+    config.write_bytes(msgspec.json.encode(Fixture(str(socket), list(functions))))
+    with running(python("bench.feed_stub", str(config)), log) as process:
+        until(lambda: accepts(socket), process, log, "the fixed pool")
+        yield socket
+
+
+ROUTER = Contender(NAME, (), start)

@@ -1,0 +1,120 @@
+"""A pool with fixed instances: gives routers slots at addresses that it is told, over the real feed.
+
+usage: python -m bench.feed_stub FILE    (FILE: a Fixture in JSON)
+Starts and stops nothing, scales nothing: what is measured behind it is the router alone.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import uvloop
+from aiohttp import web
+from msgspec import Struct
+
+from plat.address import Address
+from plat.feed import (
+    Demand,
+    Faulted,
+    FromRouter,
+    Gone,
+    Grant,
+    Hello,
+    Returned,
+    Route,
+    Routes,
+    RouteVersion,
+    ToRouter,
+    decode_from_router,
+    encode,
+)
+from plat.web import start_site
+
+
+class FixedFunction(Struct, frozen=True):
+    """A public function with one instance. `slots` = 0: there is none, and its calls wait."""
+
+    name: str
+    address: str
+    slots: int
+    """What each router is granted."""
+    rate: float | None = None
+    burst: int | None = None
+
+
+class Fixture(Struct, frozen=True):
+    socket: str
+    functions: list[FixedFunction]
+
+
+class Ledger:
+    """The slots of one router: decides what it is granted."""
+
+    def __init__(self, functions: Iterable[FixedFunction]) -> None:
+        self._functions = {each.name: each for each in functions}
+        self._home = {each.name: each.slots for each in functions}
+
+    def grants(self) -> list[Grant]:
+        """All that is here."""
+        return [grant for name in self._functions for grant in self._grant(name)]
+
+    def answer(self, message: FromRouter) -> list[ToRouter]:
+        """Instances have their function's name. One that a call failed at is granted no more."""
+        match message:
+            case Hello():
+                return [*self.grants()]
+            case Demand(version, queued) if queued:
+                return [*self._grant(version)]
+            case Returned(instance, slots):
+                if instance in self._home:
+                    self._home[instance] += slots
+            case Faulted(instance, reason):
+                self._home.pop(instance, None)
+                return [Gone(instance, "exited", f"A router reported: {reason}.")]
+        return []
+
+    def _grant(self, name: str) -> list[Grant]:
+        slots = self._home.get(name, 0)
+        if not slots:
+            return []
+        self._home[name] = 0
+        return [Grant(name, name, self._functions[name].address, slots)]
+
+
+def route(function: FixedFunction) -> Route:
+    versions = [RouteVersion(function.name, 1, max(function.slots, 1), 60.0)]
+    return Route(function.name, 1, False, "public", 3600.0, function.rate, function.burst, versions)
+
+
+def application(fixture: Fixture) -> web.Application:
+    async def feed(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(max_msg_size=0)
+        await socket.prepare(request)
+        await socket.send_bytes(encode(Routes([route(each) for each in fixture.functions], [])))
+        ledger = Ledger(fixture.functions)
+        async for message in socket:
+            if message.type is aiohttp.WSMsgType.BINARY:
+                for answer in ledger.answer(decode_from_router(message.data)):
+                    await socket.send_bytes(encode(answer))
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/feed", feed)
+    return app
+
+
+async def serve(fixture: Fixture) -> None:
+    """Until SIGTERM."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    runner = await start_site(application(fixture), Address(path=fixture.socket))
+    await stop.wait()
+    await runner.cleanup()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Fixture)))
