@@ -119,8 +119,9 @@ class Catalog:
     async def _delete(self, name: str) -> None:
         async with self._store.changing() as tables:
             await found_to_change(tables, name)
-            self._sweeper.suspect(await tables.drop_function(name))
+            digests = await tables.drop_function(name)
             tables.after_commit(lambda: self._feed.publish(FunctionDropped(name=name)))
+        self._sweeper.suspect(digests)
         await self._sweeper.sweep()
 
     async def _set_live(self, name: str, number: int) -> Function:

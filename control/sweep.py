@@ -31,7 +31,7 @@ class Sweeper:
         self._builds -= 1
 
     def suspect(self, digests: Collection[str]) -> None:
-        """These may have become unused."""
+        """These may have become unused. Said before the commit, a sweep could look too early."""
         self._suspects.update(digests)
 
     async def sweep(self) -> None:
@@ -45,8 +45,9 @@ class Sweeper:
                 log.warning("unused artifacts were not deleted", detail=str(error), exc_info=error)
 
     async def _sweep(self) -> None:
+        looked_at = frozenset(self._suspects)  # more may be suspected meanwhile: they are for the next time
         async with self._store.reading() as tables:
-            unused = await tables.unused(self._suspects)
+            unused = await tables.unused(looked_at)
         for digest in unused:
             await self._artifacts.delete(digest)
-        self._suspects.clear()
+        self._suspects -= looked_at

@@ -1,0 +1,198 @@
+"""Functions as users change them: what is stored, what is published, and in which order."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from control.catalog import Catalog
+from control.store import Store, Tables
+from control.sweep import Sweeper
+from plat.errors import PlatError
+from plat.feed import FunctionDropped, FunctionPut, Table
+from plat.model import LiveChange, ScaleChange, VersionError
+from plat.tasks import cancel, spawn
+from tests.unit.control.fakes import NOW, Shelf, ToldFeed, function_row, version_row
+
+
+@pytest.fixture
+def feed() -> ToldFeed:
+    return ToldFeed()
+
+
+@pytest.fixture
+async def catalog(store: Store, feed: ToldFeed) -> AsyncIterator[Catalog]:
+    catalog = Catalog(store, feed, Sweeper(store, Shelf()), "https://example.org")
+    yield catalog
+    await catalog.close()
+
+
+async def with_versions(store: Store, *states: str, live: int | None = None) -> None:
+    async with store.changing() as tables:
+        await tables.add_function(function_row(live=live))
+        for number, state in enumerate(states, 1):
+            await tables.add_version(version_row(number, state=state, error=VersionError("x", "the reason")))
+
+
+async def test_a_put_creates_and_then_changes(catalog: Catalog, feed: ToldFeed) -> None:
+    created, was_created = await catalog.put("hello", {})
+    assert (created.url, created.live, was_created) == ("https://example.org/function/hello", None, True)
+    changed, was_created = await catalog.put("hello", {"scale": {"max": 3}})
+    assert (changed.created_at, was_created) == (created.created_at, False)
+    assert changed.updated_at > created.updated_at
+    assert await catalog.function("hello") == changed
+    assert [each.function.max for each in feed.told if isinstance(each, FunctionPut)] == [20, 3]
+
+
+async def test_a_put_keeps_what_is_live_and_stopped(store: Store, catalog: Catalog) -> None:
+    await with_versions(store, "ready", live=1)
+    await catalog.set_stopped("hello", True)
+    changed, _ = await catalog.put("hello", {"env": {"A": "1"}})
+    assert (changed.live, changed.stopped, changed.spec.env) == (1, True, {"A": "1"})
+
+
+async def test_what_changes_nothing_is_neither_stored_nor_published(
+    store: Store, catalog: Catalog, feed: ToldFeed
+) -> None:
+    await with_versions(store, "ready", live=1)
+    unchanged = [
+        (await catalog.put("hello", {"name": "hello"}))[0],
+        await catalog.scale("hello", ScaleChange(min=0, max=20)),
+        await catalog.set_stopped("hello", False),
+        await catalog.set_live("hello", LiveChange(1)),
+    ]
+    assert {each.updated_at for each in unchanged} == {NOW}
+    assert feed.told == []
+
+
+@pytest.mark.parametrize("name", ["missing", "No_Name", "a\x00"])
+async def test_an_unknown_function_is_told_by_every_method(
+    name: str, catalog: Catalog, feed: ToldFeed
+) -> None:
+    for call in (
+        catalog.function(name),
+        catalog.versions(name, 10, None),
+        catalog.version(name, 1),
+        catalog.delete(name),
+        catalog.set_live(name, LiveChange(1)),
+        catalog.scale(name, ScaleChange()),
+        catalog.set_stopped(name, True),
+    ):
+        with pytest.raises(PlatError) as caught:
+            await call
+        assert caught.value.code == "function_not_found"
+    assert feed.told == []
+
+
+async def test_a_bad_spec_or_name_creates_nothing(catalog: Catalog, feed: ToldFeed) -> None:
+    for name, body in (("No_Name", {}), ("hello", {"runtime": "ruby"}), ("hello", [])):
+        with pytest.raises(PlatError) as caught:
+            await catalog.put(name, body)
+        assert caught.value.code == "invalid"
+    assert (await catalog.page(10, "")).items == []
+    assert feed.told == []
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(1, None), (2, "version_not_deployable"), (3, "version_not_deployable"), (4, "version_not_found")],
+)
+async def test_only_a_ready_version_goes_live(
+    number: int, code: str | None, store: Store, catalog: Catalog, feed: ToldFeed
+) -> None:
+    await with_versions(store, "ready", "failed", "building")
+    if code is None:
+        assert (await catalog.set_live("hello", LiveChange(number))).live == number
+        return
+    with pytest.raises(PlatError) as caught:
+        await catalog.set_live("hello", LiveChange(number))
+    assert caught.value.code == code
+    assert ((await catalog.function("hello")).live, feed.told) == (None, [])
+
+
+async def test_the_last_page_says_that_it_is(store: Store, catalog: Catalog) -> None:
+    await with_versions(store, "ready", "failed", "ready", live=1)
+    for name in ("hello-a", "hello-b"):
+        await catalog.put(name, {})
+    functions = await catalog.page(2, "")
+    assert ([each.name for each in functions.items], functions.next) == (["hello", "hello-a"], "hello-a")
+    assert (await catalog.page(3, "")).next is None
+    assert (await catalog.page(2, "hello-b")) == (await catalog.page(2, "z"))
+    versions = await catalog.versions("hello", 2, None)
+    assert ([each.version for each in versions.items], versions.next) == ([3, 2], "2")
+    rest = await catalog.versions("hello", 1, 2)
+    assert ([(each.version, each.live) for each in rest.items], rest.next) == ([(1, True)], None)
+
+
+async def test_a_snapshot_holds_ready_versions_of_every_function(store: Store, catalog: Catalog) -> None:
+    await with_versions(store, "ready", "failed", "ready", "building", live=1)
+    await catalog.put("empty", {})
+    tables: list[Table] = []
+    await catalog.snapshot(["d"], tables.append)
+    (table,) = tables
+    assert table.tokens == ["d"]
+    assert [(each.name, [version.number for version in each.versions]) for each in table.functions] == [
+        ("empty", []),
+        ("hello", [3, 1]),
+    ]
+
+
+async def test_a_change_comes_to_its_end_when_its_caller_is_cancelled(
+    catalog: Catalog, feed: ToldFeed
+) -> None:
+    put = spawn(catalog.put("hello", {}), "put")
+    await asyncio.sleep(0)  # it has begun, and waits for the database
+    await cancel(put)
+    assert put.cancelled()
+    await catalog.close()
+    assert (await catalog.function("hello")).name == "hello"
+    assert len(feed.told) == 1
+
+
+async def test_what_is_undone_is_not_published(store: Store, catalog: Catalog, feed: ToldFeed) -> None:
+    await with_versions(store, "ready")
+    old = function_row()
+    with pytest.raises(ZeroDivisionError):
+        async with store.changing() as tables:
+            await catalog.write(tables, old, msgspec.structs.replace(old, stopped=True))
+            raise ZeroDivisionError
+    assert (feed.told, (await catalog.function("hello")).stopped) == ([], False)
+
+
+async def test_publishing_again_tells_how_things_are(store: Store, catalog: Catalog, feed: ToldFeed) -> None:
+    await with_versions(store, "ready", live=1)
+    async with store.reading() as tables:
+        await catalog.publish_again(tables, "hello")
+        await catalog.publish_again(tables, "missing")
+    put, dropped = feed.told
+    assert isinstance(put, FunctionPut)
+    assert (put.function.live, [each.number for each in put.function.versions]) == (1, [1])
+    assert dropped == FunctionDropped(name="missing")
+
+
+async def test_artifacts_are_suspected_after_the_commit_that_made_them_unused(
+    store: Store, feed: ToldFeed
+) -> None:
+    """Before it, a sweep that runs just then would see them in use and forget them."""
+    happened: list[str] = []
+
+    class Noting(Sweeper):
+        def suspect(self, digests: Collection[str]) -> None:
+            happened.append("suspected")
+            super().suspect(digests)
+
+    class NotingStore(Store):
+        @asynccontextmanager
+        async def changing(self) -> AsyncIterator[Tables]:
+            async with super().changing() as tables:
+                yield tables
+            happened.append("committed")
+
+    await with_versions(store, "ready", "failed")
+    shelf, noting = Shelf(), NotingStore(store._engine)
+    await Catalog(noting, feed, Noting(store, shelf), "").delete("hello")
+    assert happened == ["committed", "suspected"]
+    assert sorted(shelf.deleted) == [f"{1:064}", f"{2:064}"]
+    assert feed.told == [FunctionDropped(name="hello")]
