@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from control import openapi
-from control.bodies import check_upload, read_json, upload
+from control.bodies import check_upload, length_of, read_json, upload
 from control.catalog import Catalog
 from control.deploys import Deploys
 from control.functions import require_name, version_not_found
@@ -54,7 +54,7 @@ class Api:
         decode_query(request.query.items(), NoQuery)
         check_upload(request, self._archive_limit)
         name = request.match_info["name"]
-        version = await self._deploys.deploy(name, upload(request), request.content_length)
+        version = await self._deploys.deploy(name, upload(request), length_of(request))
         return json_response(version, 200 if version.unchanged else 201)
 
     async def list_versions(self, request: web.Request) -> web.Response:

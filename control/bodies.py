@@ -4,21 +4,27 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from control.routes import JSON_TYPE, ZIP_TYPES
 from plat.errors import PlatError
+
+BROKEN_OFF = (ConnectionError, web.RequestPayloadError)
+"""What reading a body raises when it ends too early, or is not packed as its header says."""
 
 
 async def read_json(request: web.Request) -> Any:
     """The parsed body. Raises PlatError `bad_request`, `unsupported_media_type`, `body_too_large`."""
     _require_type(request, (JSON_TYPE,))
-    body = await request.read()
+    try:
+        body = await request.read()
+    except BROKEN_OFF as error:
+        raise PlatError("bad_request", f"The body cannot be read to its end: {error}.") from error
     if not body:
         raise PlatError("bad_request", "The body is empty: expected a JSON document.")
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PlatError("bad_request", f"The body is not JSON: {error}.") from error
 
 
@@ -34,15 +40,21 @@ def check_upload(request: web.Request, limit_bytes: int) -> None:
         )
 
 
+def length_of(request: web.Request) -> int | None:
+    """How many bytes `upload` will give, if that is known: a packed body is unpacked as it is read."""
+    return None if "Content-Encoding" in request.headers else request.content_length
+
+
 async def upload(request: web.Request) -> AsyncIterator[bytes]:
     """The body as it comes, asked for only now if the client waits for that (`Expect: 100-continue`)."""
-    if request.headers.get("Expect", "").lower() == "100-continue":
+    waits = request.headers.get("Expect", "").lower() == "100-continue"
+    if waits and request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # the answer has not begun
     try:
         async for chunk in request.content.iter_any():
             yield chunk
-    except (ConnectionError, web.RequestPayloadError) as error:
+    except BROKEN_OFF as error:
         raise PlatError("bad_request", "The upload ended before its end.") from error
 
 
