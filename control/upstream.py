@@ -66,7 +66,7 @@ class Service:
         if response.content_type == PROBLEM_CONTENT_TYPE:
             try:
                 return PlatError.from_problem(msgspec.json.decode(body, type=Problem))
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError):
                 pass
         return PlatError(
             f"{self._name}_unavailable", f"The {self._name} answered {response.status} without a reason."
@@ -80,7 +80,7 @@ class Service:
     async def _decode(self, response: aiohttp.ClientResponse, kind: type[T]) -> T:
         try:
             return msgspec.json.decode(await response.read(), type=kind)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise self._unavailable(error) from error
 
 
