@@ -1,6 +1,7 @@
 """Work that must come to its end though the caller that began it is cancelled: commits, deploys."""
 
 import asyncio
+import functools
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -24,8 +25,15 @@ class Finisher:
         outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         task = spawn(_settle(work, outcome, name), name)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(functools.partial(self._ended, work, outcome))
         return await outcome
+
+    def _ended(
+        self, work: Coroutine[Any, Any, T], outcome: "asyncio.Future[T]", task: asyncio.Task[None]
+    ) -> None:
+        self._tasks.discard(task)
+        work.close()  # a task that was cancelled before its first step has not touched it
+        outcome.cancel()
 
     async def close(self) -> None:
         """Wait until all of it has ended."""
@@ -42,9 +50,6 @@ class Finisher:
 async def _settle(work: Coroutine[Any, Any, T], outcome: "asyncio.Future[T]", name: str) -> None:
     try:
         result = await work
-    except asyncio.CancelledError:
-        outcome.cancel()
-        raise
     except Exception as error:
         if not outcome.done():
             outcome.set_exception(error)

@@ -64,3 +64,15 @@ async def test_cancelling_the_work_cancels_its_caller_and_waits_for_the_cleaning
     assert cleaned.is_set()
     with pytest.raises(asyncio.CancelledError):
         await caller
+
+
+async def test_work_that_is_cancelled_before_it_begins_lets_its_caller_go() -> None:
+    async def work() -> None:
+        raise AssertionError("it began")
+
+    finisher = Finisher()
+    caller = spawn(finisher.run(work(), "work"), "caller")
+    await asyncio.sleep(0)
+    await finisher.cancel()
+    await asyncio.wait([caller], timeout=5)
+    assert caller.cancelled()
