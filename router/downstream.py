@@ -48,9 +48,9 @@ class ClientConnection(web.RequestHandler):
         return response
 
     def close_if_idle(self) -> None:
-        """`close` of a connection that has a request under way would drop the rest of its body."""
+        """Closing a connection that has a request under way would drop the rest of its body."""
         if self._waiter is not None:
-            self.close()
+            self.force_close()
 
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
