@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
-import orjson
 from aiohttp import ClientSession, UnixConnector, web
 
 from plat.address import Address
@@ -34,14 +33,23 @@ def new_call_id() -> str:
     return secrets.token_hex(12)
 
 
-def problem_response(error: PlatError, call_id: str) -> web.Response:
-    headers = {CALL_ID_HEADER: call_id, "Server": SERVER}
+def problem_headers(error: PlatError, call_id: str) -> dict[str, str]:
+    """All headers of a problem answer but its length and the connection's."""
+    headers = {"Content-Type": PROBLEM_CONTENT_TYPE, CALL_ID_HEADER: call_id, "Server": SERVER}
     if error.retry_after_s is not None:
         headers["Retry-After"] = retry_after_value(error.retry_after_s)
     if error.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="plat"'
-    body = orjson.dumps(msgspec.to_builtins(error.problem(call_id)))
-    return web.Response(status=error.status, body=body, content_type=PROBLEM_CONTENT_TYPE, headers=headers)
+    return headers
+
+
+def problem_body(error: PlatError, call_id: str) -> bytes:
+    return _encoder.encode(error.problem(call_id))
+
+
+def problem_response(error: PlatError, call_id: str) -> web.Response:
+    headers = problem_headers(error, call_id)
+    return web.Response(status=error.status, body=problem_body(error, call_id), headers=headers)
 
 
 def json_response(value: object, status: int = 200) -> web.Response:

@@ -113,10 +113,8 @@ class PoolLink:
     async def _converse(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.slots.forget_debts()
         self._grants_seen = 0
-        faults = list(self._outbox)
-        self._outbox.clear()
-        await socket.send_bytes(encode(Hello(self._router, self.slots.held())))
-        self._outbox.extend(faults)
+        # From here on every change is told: what happens while Hello is being sent follows it.
+        self._outbox.appendleft(Hello(self._router, self.slots.held()))
         self.connected = True
         for version in self.slots.versions():
             if version.waiting:
@@ -130,11 +128,15 @@ class PoolLink:
             sender.cancel()
 
     async def _send_all(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        while True:
-            while self._outbox:
-                await socket.send_bytes(encode(self._outbox.popleft()))
-            self._filled.clear()
-            await self._filled.wait()
+        try:
+            while True:
+                while self._outbox:
+                    await socket.send_bytes(encode(self._outbox[0]))
+                    self._outbox.popleft()  # not before: a fault that was not sent is told to the next pool
+                self._filled.clear()
+                await self._filled.wait()
+        except ConnectionError:
+            return  # the receiving side sees the end too, and begins again
 
     def _disconnected(self) -> None:
         """What was not sent is told by the next Hello, but for instances that must not be used."""

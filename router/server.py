@@ -17,6 +17,7 @@ from router.admission import Admission
 from router.calls import Calls
 from router.control import ControlProxy, is_control
 from router.downstream import ClientServer
+from router.fastpath import IDLE_S, FastPath
 from router.feed import PoolLink
 from router.limits import Limiter
 from router.metrics import Metrics
@@ -29,8 +30,7 @@ TICK_S = 0.25
 HOLD_S = 5.0
 """Idle slots are kept this long, or half of the function's `idle_s` if that is less."""
 
-KEEPALIVE_S = 75.0
-"""Idle client connections are closed after this (nginx's default)."""
+BACKLOG = 1024
 
 
 class Router:
@@ -49,6 +49,14 @@ class Router:
             queue_timeout_s=settings.queue_timeout_s,
         )
         self._streaming = Streaming(calls)
+        self.server = ClientServer(
+            self.handle,
+            handler_cancellation=True,
+            auto_decompress=False,
+            access_log=None,
+            keepalive_timeout=IDLE_S,
+        )
+        self.fast_path = FastPath(calls, self.server)
         upload_limit_bytes = max(settings.body_limit_bytes, settings.archive_limit_bytes)
         self._control = ControlProxy(settings.control, upload_limit_bytes)
 
@@ -73,6 +81,26 @@ class Router:
             self.link.return_idle(self._hold_s)
             self.link.slots.forget_empty()
             self._limiter.keep(self.link.routes.__contains__)
+            self.fast_path.tick(time.monotonic())
+
+    async def drain(self, drain_s: float) -> None:
+        """Calls in flight finish, for `drain_s` seconds at most. Nothing listens any more."""
+        log.info("router stops", in_flight=sum(each.in_flight for each in self.link.slots.versions()))
+        self.fast_path.close()
+        try:
+            async with asyncio.timeout(drain_s):
+                await self.fast_path.empty.wait()
+        except TimeoutError:
+            log.warning(
+                "calls are cut: they did not end in time", connections=len(self.fast_path.connections)
+            )
+        self.fast_path.abort()
+
+    def close(self) -> None:
+        """What is left when every call has ended: idle connections to instances."""
+        for instance in self.link.slots.instances():
+            while instance.connections:
+                instance.connections.pop().close()
 
     def metrics(self) -> str:
         in_flight: Counter[str] = Counter()
@@ -120,22 +148,22 @@ async def serve(settings: Settings, stop: asyncio.Event, *, index: int = 0) -> N
     """
     router = Router(settings, index)
     tasks = [spawn(router.link.run(), "pool link"), spawn(router.tick(), "router tick")]
-    server = ClientServer(
-        router.handle,
-        handler_cancellation=True,
-        auto_decompress=False,
-        access_log=None,
-        keepalive_timeout=KEEPALIVE_S,
-    )
-    runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=settings.drain_s)
+    runner = web.ServerRunner(router.server, handle_signals=False, shutdown_timeout=settings.drain_s)
     admin = await start_site(admin_app(router), Address(path=str(settings.run_dir / f"router-{index}.sock")))
+    await runner.setup()
+    listener = None
     try:
-        await runner.setup()
-        await web.TCPSite(runner, settings.host, settings.port, reuse_port=True, backlog=1024).start()
+        loop = asyncio.get_running_loop()
+        listener = await loop.create_server(
+            router.fast_path.connection, settings.host, settings.port, reuse_port=True, backlog=BACKLOG
+        )
         log.info("router ready", host=settings.host, port=settings.port)
         await stop.wait()
-        log.info("router stops", in_flight=sum(each.in_flight for each in router.link.slots.versions()))
     finally:
+        if listener is not None:
+            listener.close()
+        await router.drain(settings.drain_s)
         await runner.cleanup()
+        router.close()
         await cancel(*tasks)
         await admin.cleanup()

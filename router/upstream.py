@@ -5,7 +5,7 @@ never used again.
 """
 
 import asyncio
-from typing import cast
+from typing import Protocol, cast
 
 from plat.address import Address
 from router.http1 import (
@@ -33,6 +33,13 @@ class ConnectionLostError(Exception):
     """The instance closed the connection during the exchange."""
 
 
+class Sink(Protocol):
+    """Whoever wants the answer as it comes (the fast path) instead of reading it."""
+
+    def upstream_data(self, data: bytes) -> None: ...
+    def upstream_ended(self, *, broken: bool) -> None: ...
+
+
 class UpstreamConnection(asyncio.Protocol):
     """One keep-alive connection. Methods that wait may be cancelled; close the connection then."""
 
@@ -49,6 +56,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._body: Body | None = None
         self._busy = False
         self._discarding = False
+        self._sink: Sink | None = None
 
     # --- asyncio.Protocol
 
@@ -56,6 +64,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit asyncio's
 
     def data_received(self, data: bytes) -> None:
+        if self._sink is not None:
+            self._sink.upstream_data(data)
+            return
         if self._discarding:
             return
         if not self._busy:
@@ -67,16 +78,21 @@ class UpstreamConnection(asyncio.Protocol):
         self._wake_reader()
 
     def eof_received(self) -> bool:
-        self._eof = True
-        self._wake_reader()
+        self._end()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._eof = True
         self._broken = self._broken or exc is not None
         self._transport = None
-        self._wake_reader()
+        self._end()
         self.resume_writing()
+
+    def _end(self) -> None:
+        self._eof = True
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.upstream_ended(broken=self._broken)
+        self._wake_reader()
 
     def pause_writing(self) -> None:
         self._write_paused = True
@@ -98,6 +114,18 @@ class UpstreamConnection(asyncio.Protocol):
         done = self._body is not None and self._body.complete
         keep = self._head is not None and self._head.keep_alive
         return done and keep and not self._buffer and not self.closed and not self._write_paused
+
+    # --- an exchange whose answer is handed on as it comes
+
+    def begin(self, sink: Sink, request: bytes) -> None:
+        """Write a whole request; `sink` gets the answer, until `detach`."""
+        self._busy = True
+        self._sink = sink
+        if self._transport is not None:
+            self._transport.write(request)
+
+    def detach(self) -> None:
+        self._sink = None
 
     # --- an exchange, in this order
 

@@ -1,0 +1,176 @@
+"""An instance's answer on its way to a client of the fast path: bytes in, bytes out. Decides only.
+
+Heads are parsed by `http1.parse_head`, bodies by its readers: the streaming path uses the same.
+"""
+
+from typing import NamedTuple
+
+from plat.errors import PlatError
+from plat.web import problem_body, problem_headers
+from router.http1 import (
+    HEAD_LIMIT_BYTES,
+    LAST_CHUNK,
+    BadResponseError,
+    Body,
+    ResponseHead,
+    body_of,
+    check_beginning,
+    end_to_end,
+    parse_head,
+    write_chunk,
+    write_response_head,
+)
+
+REMEMBERED_HEADS = 4096
+REMEMBERED_HEAD_BYTES = 1024
+
+
+class Rewritten(NamedTuple):
+    """A head, and what the client gets of it: `start`, the call id, `ending`."""
+
+    head: ResponseHead
+    start: bytes
+    ending: bytes
+    closing: bytes
+    """The ending of an answer after which the client's connection is closed."""
+
+
+class AnswerHeads:
+    """Instances send the same heads again and again: what was made of each is kept by its bytes."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Rewritten] = {}
+
+    def rewritten(self, head: bytes) -> Rewritten:
+        """Of a request that was not HEAD. Raises BadResponseError."""
+        known = self._known.get(head)
+        if known is None:
+            known = rewrite(head, "GET")
+            if len(head) <= REMEMBERED_HEAD_BYTES and known.head.status != 101:
+                if len(self._known) >= REMEMBERED_HEADS:
+                    self._known.clear()
+                self._known[head] = known
+        return known
+
+
+def rewrite(head: bytes, request_method: str) -> Rewritten:
+    """Raises BadResponseError."""
+    parsed = parse_head(head, request_method)
+    headers = [pair for pair in end_to_end(parsed.headers) if pair[0].lower() != b"x-call-id"]
+    start = write_response_head(parsed.status, parsed.reason, headers)[:-2]
+    if parsed.interim:
+        return Rewritten(parsed, start + b"\r\n", b"", b"")
+    framing = b"\r\nTransfer-Encoding: chunked" if parsed.length is None else b""
+    return Rewritten(
+        parsed,
+        start + b"X-Call-Id: ",
+        framing + b"\r\n\r\n",
+        framing + b"\r\nConnection: close\r\n\r\n",
+    )
+
+
+def refusal(error: PlatError, call_id: str, *, is_head: bool, close: bool) -> bytes:
+    """The whole answer to a call that no instance answers."""
+    body = problem_body(error, call_id)
+    headers = [(name.encode(), value.encode()) for name, value in problem_headers(error, call_id).items()]
+    headers.append((b"Content-Length", b"%d" % len(body)))
+    if close:
+        headers.append((b"Connection", b"close"))
+    head = write_response_head(error.status, error.kind.title.encode(), headers)
+    return head if is_head else head + body
+
+
+class Answer:
+    """One call's answer. `feed` what the instance sends; write what it returns."""
+
+    __slots__ = (
+        "_body",
+        "_call_id",
+        "_chunked",
+        "_close",
+        "_heads",
+        "_incoming",
+        "_is_head",
+        "begun",
+        "complete",
+        "head",
+    )
+
+    def __init__(self, heads: AnswerHeads, call_id: bytes, *, is_head: bool, close: bool) -> None:
+        self._heads = heads
+        self._call_id = call_id
+        self._is_head = is_head
+        self._close = close
+        self._incoming = bytearray()
+        self._body: Body | None = None
+        self._chunked = False
+        self.head: ResponseHead | None = None
+        self.begun = False
+        """Whether any byte of the final answer has gone out."""
+        self.complete = False
+
+    @property
+    def reusable(self) -> bool:
+        """Complete, not a byte more, and the instance keeps the connection."""
+        return self.complete and self.head is not None and self.head.keep_alive and not self._incoming
+
+    @property
+    def status(self) -> int:
+        return self.head.status if self.head is not None else 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Bytes for the client; `complete` tells whether they are the last. Raises BadResponseError."""
+        if self._body is not None:
+            self._incoming += data
+            return self._feed_body(self._body)
+        if self._incoming:
+            data = bytes(self._incoming) + data
+            self._incoming.clear()
+        return self._feed_head(data)
+
+    def end(self, *, broken: bool) -> bytes:
+        """The instance has closed the connection. Raises BadResponseError if that cuts the answer.
+
+        `broken`: by a reset, which is never the end that an answer without a length has.
+        """
+        if self._body is None or broken:
+            raise BadResponseError("the connection ended before the answer")
+        self._body.end()
+        self.complete = True
+        return LAST_CHUNK if self._chunked else b""
+
+    def _feed_head(self, data: bytes) -> bytes:
+        end = data.find(b"\r\n\r\n") + 4
+        if end == 3:
+            if len(data) > HEAD_LIMIT_BYTES:
+                raise BadResponseError(f"the answer's head is longer than {HEAD_LIMIT_BYTES} bytes")
+            check_beginning(data)
+            self._incoming += data
+            return b""
+        raw = data[:end]
+        made = rewrite(raw, "HEAD") if self._is_head else self._heads.rewritten(raw)
+        if made.head.interim:
+            return self._interim(made) + (self._feed_head(data[end:]) if len(data) > end else b"")
+        self.head = made.head
+        self.begun = True
+        out = made.start + self._call_id + (made.closing if self._close else made.ending)
+        if len(data) - end == made.head.length:
+            self.complete = True
+            return out + data[end:]
+        self._body = body_of(made.head)
+        self._chunked = made.head.length is None
+        self._incoming += data[end:]
+        return out + self._feed_body(self._body)
+
+    def _interim(self, made: Rewritten) -> bytes:
+        if made.head.status == 101:
+            raise BadResponseError("101 to a request that asked for no upgrade")
+        return b"" if made.head.status == 100 else made.start
+
+    def _feed_body(self, body: Body) -> bytes:
+        piece = body.feed(self._incoming)
+        self.complete = body.complete
+        if not self._chunked:
+            return piece
+        out = write_chunk(piece) if piece else b""
+        return out + LAST_CHUNK if self.complete else out

@@ -1,0 +1,437 @@
+"""The fast path: a client's connection as a protocol of its own, for complete small requests (DESIGN 5).
+
+A request that `recognise` knows is admitted, given a slot and written to an idle upstream connection
+within one callback: no task, future, timer or URL object. Everything else goes to aiohttp, with its
+bytes, on the same connection. Both paths ask the same admission, slots and metrics.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from enum import Enum
+from itertools import count
+from typing import cast
+
+from plat.errors import PlatError
+from plat.feed import Route, RouteVersion
+from plat.tasks import spawn
+from router.answers import Answer, AnswerHeads, refusal
+from router.calls import CLIENT_GONE, Calls, Held, give_back, idle_connection
+from router.http1 import BadResponseError
+from router.recognise import HEAD_LIMIT_BYTES, Recognised, recognise
+from router.slots import InstanceSlots, Waiter
+from router.upstream import UnreachableError, UpstreamConnection
+
+BODY_LIMIT_BYTES = 64 * 1024
+"""Largest body the fast path takes; a larger one is streamed by the other."""
+
+REMEMBERED_HEADS = 4096
+REMEMBERED_HEAD_BYTES = 1024
+IDLE_S = 75.0
+"""Idle client connections are closed after this (nginx's default)."""
+
+REQUEST_S = 60.0
+"""A request that has begun must be complete within this."""
+
+
+class State(Enum):
+    """What a client's connection is doing."""
+
+    IDLE = 0
+    READING = 1
+    WAITING = 2
+    IN_FLIGHT = 3
+    CLOSED = 4
+
+
+class FastPath:
+    """What the connections of one router share."""
+
+    def __init__(self, calls: Calls, hand_over: Callable[[], asyncio.Protocol]) -> None:
+        self.calls = calls
+        self.hand_over = hand_over
+        self.connections: set[FastConnection] = set()
+        self.closing = False
+        self.empty = asyncio.Event()
+        """Set once the path is closing and its last connection has ended."""
+        self._prefix = secrets.token_hex(8).encode()
+        self._numbers = count(1)
+        self.body_limit_bytes = min(BODY_LIMIT_BYTES, calls.admission.body_limit_bytes)
+        self._requests: dict[bytes, Recognised] = {}
+        self.answers = AnswerHeads()
+
+    def connection(self) -> "FastConnection":
+        return FastConnection(self)
+
+    def call_id(self) -> bytes:
+        return b"%b-%x" % (self._prefix, next(self._numbers))
+
+    def recognised(self, head: bytes) -> Recognised | None:
+        """What `recognise` makes of a head, remembered by its bytes: clients repeat themselves."""
+        known = self._requests.get(head)
+        if known is None:
+            known = recognise(head)
+            if known is not None and len(head) <= REMEMBERED_HEAD_BYTES:
+                if len(self._requests) >= REMEMBERED_HEADS:
+                    self._requests.clear()
+                self._requests[head] = known
+        return known
+
+    def tick(self, now: float) -> None:
+        """Deadlines, a few times a second: none is exact, and none costs a timer."""
+        for connection in [each for each in self.connections if now >= each.deadline]:
+            connection.late()
+
+    def close(self) -> None:
+        """No further request on any connection: the idle ones end now, the others after their answer."""
+        self.closing = True
+        for connection in list(self.connections):
+            connection.close_if_idle()
+        self._note_empty()
+
+    def forget(self, connection: "FastConnection") -> None:
+        self.connections.discard(connection)
+        self._note_empty()
+
+    def _note_empty(self) -> None:
+        if self.closing and not self.connections:
+            self.empty.set()
+
+    def abort(self) -> None:
+        for connection in list(self.connections):
+            connection.abort()
+
+
+class FastConnection(asyncio.Protocol):
+    """One client connection, one call at a time; what comes meanwhile waits in the buffer."""
+
+    __slots__ = (
+        "_answer",
+        "_body",
+        "_buffer",
+        "_call_id",
+        "_instance",
+        "_path",
+        "_peer",
+        "_request",
+        "_route",
+        "_started",
+        "_state",
+        "_task",
+        "_transport",
+        "_upstream",
+        "_version",
+        "_waiter",
+        "deadline",
+    )
+
+    def __init__(self, path: FastPath) -> None:
+        self._path = path
+        self._state = State.IDLE
+        self._buffer = b""
+        self._request: Recognised
+        self._body = b""
+        self._started = 0.0
+        self._call_id = b""
+        self._route: Route
+        self._version: RouteVersion
+        self._waiter: Waiter | None = None
+        self._instance: InstanceSlots
+        self._upstream: UpstreamConnection | None = None
+        """The connection of the call in flight; None also while it is being made."""
+        self._task: asyncio.Task[None] | None = None
+        """What a call waits for that needs one: a connection attempt, or the cause of a crash."""
+        self._answer: Answer
+        self.deadline = time.monotonic() + IDLE_S
+
+    # --- asyncio.Protocol: the client
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit asyncio's
+        peer = transport.get_extra_info("peername")
+        self._peer = (str(peer[0]) if isinstance(peer, tuple) else "").encode()
+        self._path.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._state is State.IDLE or self._state is State.READING:
+            self._take(self._buffer + data if self._buffer else data)
+            return
+        self._buffer += data
+        if len(self._buffer) > BODY_LIMIT_BYTES:
+            self._transport.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        state, self._state = self._state, State.CLOSED
+        self._path.forget(self)
+        if state is State.WAITING:
+            self._leave_queue()
+        elif state is State.IN_FLIGHT and self._upstream is not None:
+            self._take_held().abandon(self._version.timeout_s)
+        elif state is State.IN_FLIGHT and self._task is not None:
+            self._task.cancel()
+        if state in (State.WAITING, State.IN_FLIGHT):
+            self._count(CLIENT_GONE)
+
+    def pause_writing(self) -> None:
+        if self._upstream is not None:
+            self._upstream.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._upstream is not None:
+            self._upstream.resume_reading()
+
+    # --- a request
+
+    def _take(self, data: bytes) -> None:
+        """The next request in `data`: begin its call, wait for more of it, or hand the connection over."""
+        end = data.find(b"\r\n\r\n") + 4
+        if end == 3:
+            self._wait_for_more(data, is_possible=len(data) <= HEAD_LIMIT_BYTES)
+            return
+        head = data[:end]
+        request = self._path.recognised(head)
+        if request is None:
+            self._hand_over(data)
+            return
+        length = request.length
+        if length > self._path.body_limit_bytes:
+            self._hand_over(data)
+            return
+        if len(data) - end < length:
+            self._wait_for_more(data, is_possible=True)
+            return
+        self._body = data[end : end + length]
+        self._buffer = data[end + length :]
+        self._request = request
+        self._begin(request)
+
+    def _wait_for_more(self, data: bytes, *, is_possible: bool) -> None:
+        if not is_possible:
+            self._hand_over(data)
+            return
+        self._buffer = data
+        if self._state is State.IDLE:
+            self._state = State.READING
+            self.deadline = time.monotonic() + REQUEST_S
+
+    def _hand_over(self, data: bytes) -> None:
+        """To aiohttp, for good: it reads everything that HTTP/1.1 knows."""
+        self._state = State.CLOSED
+        self._path.forget(self)
+        handler = self._path.hand_over()
+        self._transport.set_protocol(handler)
+        handler.connection_made(self._transport)
+        handler.data_received(data)
+
+    def _begin(self, request: Recognised) -> None:
+        calls = self._path.calls
+        self._started = now = time.monotonic()
+        self._call_id = request.call_id or self._path.call_id()
+        try:
+            self._route, self._version = calls.admit(request.target, request.authorization, now)
+            instance = calls.slots.take(self._version.id, now)
+            if instance is None:
+                self._wait_for_slot(now)
+                return
+        except PlatError as error:
+            self._refuse(error, request.target.name)
+            return
+        self._send(instance, now)
+
+    def _wait_for_slot(self, now: float) -> None:
+        future: asyncio.Future[InstanceSlots] = asyncio.get_running_loop().create_future()
+        self._waiter = self._path.calls.slots.wait(self._version.id, future)
+        self._state = State.WAITING
+        self.deadline = now + self._path.calls.queue_timeout_s
+        future.add_done_callback(self._served)
+
+    def _served(self, future: "asyncio.Future[InstanceSlots]") -> None:
+        """A slot, or the reason why there is none; whoever left meanwhile has given it back."""
+        if self._waiter is None or self._waiter.future is not future or future.cancelled():
+            return
+        self._waiter = None
+        error = future.exception()
+        if isinstance(error, PlatError):
+            self._refuse(error, self._route.name)
+            return
+        self._send(future.result(), time.monotonic())
+
+    def _leave_queue(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        assert waiter is not None
+        self._path.calls.slots.leave(self._version.id, waiter, time.monotonic())
+
+    # --- to the instance
+
+    def _send(self, instance: InstanceSlots, now: float) -> None:
+        self._path.calls.metrics.queued(now - self._started)
+        self._instance = instance
+        self._state = State.IN_FLIGHT
+        self.deadline = now + self._version.timeout_s
+        upstream = idle_connection(instance)
+        if upstream is not None:
+            self._write(upstream)
+        else:
+            self._task = task = spawn(self._connect(instance), "connect")
+            # Not in the coroutine: one that is cancelled before its first step never runs a line.
+            task.add_done_callback(lambda task: self._connect_ended(task, instance))
+
+    def _write(self, upstream: UpstreamConnection) -> None:
+        self._upstream = upstream
+        request = self._request
+        self._answer = Answer(
+            self._path.answers,
+            self._call_id,
+            is_head=request.is_head,
+            close=request.close or self._path.closing,
+        )
+        forward = request.forward_authorized if self._route.auth == "public" else request.forward
+        deadline_ms = (time.time() + self._version.timeout_s) * 1000
+        upstream.begin(
+            self,
+            b"%b%b\r\nX-Call-Id: %b\r\nX-Deadline-Ms: %d\r\n\r\n%b"
+            % (forward, self._peer, self._call_id, deadline_ms, self._body),
+        )
+
+    async def _connect(self, instance: InstanceSlots) -> None:
+        """The first call on a slot has no connection yet."""
+        calls = self._path.calls
+        try:
+            upstream = await calls.connection(instance)
+        except UnreachableError:
+            calls.metrics.upstream_error(self._route.name, "unreachable")
+            self._try_another()
+        else:
+            self._write(upstream)
+
+    def _connect_ended(self, task: "asyncio.Task[None]", instance: InstanceSlots) -> None:
+        if task.cancelled() or task.exception() is not None:
+            self._path.calls.slots.release(instance, time.monotonic())
+
+    def _try_another(self) -> None:
+        now = time.monotonic()
+        instance = self._path.calls.slots.take(self._version.id, now)
+        if instance is not None:
+            self._send(instance, now)
+            return
+        try:
+            self._wait_for_slot(self._started)
+        except PlatError as error:
+            self._refuse(error, self._route.name)
+
+    # --- from the instance (`router.upstream.Sink`)
+
+    def upstream_data(self, data: bytes) -> None:
+        answer = self._answer
+        try:
+            out = answer.feed(data)
+        except BadResponseError as error:
+            self._bad_response(error)
+            return
+        if answer.complete:
+            self._complete(out)
+        else:
+            self.deadline = time.monotonic() + self._version.timeout_s
+            if out:
+                self._transport.write(out)
+
+    def upstream_ended(self, *, broken: bool) -> None:
+        """The instance closed: that is the end of an answer without a length, or of the instance."""
+        try:
+            out = self._answer.end(broken=broken)
+        except BadResponseError:
+            held = self._take_held()
+            self._task = task = spawn(self._crashed(held), "crashed call")
+            task.add_done_callback(lambda _: held.lost())
+        else:
+            self._complete(out)
+
+    def _complete(self, out: bytes) -> None:
+        """The slot is free before the client has read the answer."""
+        upstream, self._upstream = self._upstream, None
+        assert upstream is not None
+        upstream.detach()
+        give_back(self._path.calls.slots, self._instance, upstream, reusable=self._answer.reusable)
+        self._count(self._answer.status)
+        self._answered(out)
+
+    def _answered(self, out: bytes) -> None:
+        """The answer is out: on to the next request, or the end."""
+        self._transport.write(out)
+        if self._request.close or self._path.closing:
+            self._state = State.CLOSED
+            self._transport.close()
+            return
+        self._state = State.IDLE
+        self.deadline = time.monotonic() + IDLE_S
+        if self._buffer:
+            asyncio.get_running_loop().call_soon(self._next)
+
+    def _next(self) -> None:
+        """A request that came while the last was answered."""
+        if self._state is State.IDLE and self._buffer:
+            self._transport.resume_reading()
+            data, self._buffer = self._buffer, b""
+            self._take(data)
+
+    # --- what goes wrong
+
+    def late(self) -> None:
+        """The deadline has passed; what it means depends on what was waited for."""
+        name = self._route.name if self._state in (State.WAITING, State.IN_FLIGHT) else ""
+        match self._state:
+            case State.IDLE:
+                self._transport.close()
+            case State.READING:
+                self._transport.abort()
+            case State.WAITING:
+                self._leave_queue()
+                self._refuse(self._path.calls.no_instance(name), name)
+            case State.IN_FLIGHT if self._upstream is not None:
+                self._fail(self._path.calls.timed_out(name, self._take_held(), self._version.timeout_s))
+            case _:
+                return  # a connection attempt has a limit of its own
+
+    def _bad_response(self, error: BadResponseError) -> None:
+        held = self._take_held()
+        self._fail(self._path.calls.bad_response(self._route.name, held, self._version.timeout_s, error))
+
+    async def _crashed(self, held: Held) -> None:
+        failure = await self._path.calls.crashed(self._route.name, held)
+        self._fail(failure)
+
+    def _fail(self, error: PlatError) -> None:
+        """Half an answer cannot be taken back: then the connection is cut, so that it shows."""
+        if self._answer.begun:
+            self._count(error.status)
+            self._state = State.CLOSED
+            self._transport.abort()
+        else:
+            self._refuse(error, self._route.name)
+
+    def _refuse(self, error: PlatError, function: str) -> None:
+        calls, request = self._path.calls, self._request
+        calls.metrics.call_ended(
+            calls.function_label(function), error.status, time.monotonic() - self._started
+        )
+        close = request.close or self._path.closing
+        self._answered(refusal(error, self._call_id.decode(), is_head=request.is_head, close=close))
+
+    def _take_held(self) -> Held:
+        upstream, self._upstream = self._upstream, None
+        assert upstream is not None
+        upstream.detach()
+        return Held(self._path.calls.slots, self._instance, upstream)
+
+    def _count(self, status: int) -> None:
+        self._path.calls.metrics.call_ended(self._route.name, status, time.monotonic() - self._started)
+
+    # --- the end
+
+    def close_if_idle(self) -> None:
+        if self._state in (State.IDLE, State.READING):
+            self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
