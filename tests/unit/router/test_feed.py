@@ -1,0 +1,308 @@
+"""The link to the pool, message by message, over a connection in memory that a test can hold or break."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple, cast
+
+import aiohttp
+import pytest
+
+from plat.address import Address
+from plat.errors import PlatError
+from plat.feed import (
+    Demand,
+    Faulted,
+    FromRouter,
+    Gone,
+    Grant,
+    Held,
+    Hello,
+    Reclaim,
+    Returned,
+    Route,
+    RouteDropped,
+    RoutePut,
+    Routes,
+    RouteVersion,
+    StartFailed,
+    ToRouter,
+    decode_from_router,
+    encode,
+)
+from router.feed import PoolLink
+from router.slots import InstanceSlots
+
+V = "v1"
+ROUTE = Route("f", 1, False, "public", 60.0, None, None, [RouteVersion(V, 1, 1, 30.0)])
+
+
+class Frame(NamedTuple):
+    data: bytes
+    type: aiohttp.WSMsgType = aiohttp.WSMsgType.BINARY
+
+
+class Socket:
+    """The client's end of a WebSocket: what it sends is kept; `hold` and `broken` stop it."""
+
+    def __init__(self) -> None:
+        self.sent: list[FromRouter] = []
+        self.free = asyncio.Event()
+        self.free.set()
+        self.broken = False
+        self._incoming: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    async def send_bytes(self, data: bytes) -> None:
+        await self.free.wait()
+        if self.broken:
+            raise ConnectionResetError
+        self.sent.append(decode_from_router(data))
+
+    def tell(self, message: ToRouter) -> None:
+        self._incoming.put_nowait(encode(message))
+
+    def end(self) -> None:
+        self._incoming.put_nowait(None)
+
+    def __aiter__(self) -> AsyncIterator[Frame]:
+        return self._frames()
+
+    async def _frames(self) -> AsyncIterator[Frame]:
+        while (data := await self._incoming.get()) is not None:
+            yield Frame(data)
+
+
+async def settle() -> None:
+    """Until every task has done what it can do now."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def link() -> PoolLink:
+    return PoolLink("r1", Address(path="/unused"), clock=lambda: 100.0, queue_limit=10)
+
+
+@asynccontextmanager
+async def connected(link: PoolLink, socket: Socket) -> AsyncIterator[None]:
+    """As `run` does it, until the end of the connection."""
+
+    async def converse() -> None:
+        try:
+            await link._converse(cast(Any, socket))
+        finally:
+            link._disconnected()
+
+    task = asyncio.get_running_loop().create_task(converse())
+    await settle()
+    yield
+    socket.end()
+    await task
+    await settle()
+
+
+def granted(link: PoolLink, slots: int = 1, instance: str = "a") -> None:
+    link.slots.grant(Grant(instance, V, "unix:/a", slots), 100.0)
+
+
+def taken(link: PoolLink) -> InstanceSlots:
+    instance = link.slots.take(V, 100.0)
+    assert instance is not None
+    return instance
+
+
+def wait(link: PoolLink) -> "asyncio.Future[InstanceSlots]":
+    future: asyncio.Future[InstanceSlots] = asyncio.get_running_loop().create_future()
+    link.slots.wait(V, future)
+    return future
+
+
+async def flushed(link: PoolLink) -> None:
+    """Demand goes out by a timer: as if it were due."""
+    if link._flush is not None:
+        link._flush.cancel()
+        link._flush_demand()
+    await settle()
+
+
+# --- the beginning
+
+
+async def test_the_first_word_is_who_it_is_and_what_it_holds(link: PoolLink) -> None:
+    granted(link, 3)
+    socket = Socket()
+    async with connected(link, socket):
+        assert socket.sent == [Hello("r1", [Held("a", 3)])]
+        assert link.connected
+    assert not link.connected
+
+
+async def test_what_happens_while_hello_is_sent_follows_it(link: PoolLink) -> None:
+    """Else the pool counts a slot as held that nobody has."""
+    granted(link, 2)
+    instance = taken(link)
+    socket = Socket()
+    socket.free.clear()
+    async with connected(link, socket):
+        link.slots.release(instance, 100.0)
+        link.slots.return_idle(100.0, lambda _: 0.0)
+        future = wait(link)
+        socket.free.set()
+        await flushed(link)
+        assert socket.sent == [Hello("r1", [Held("a", 2)]), Returned("a", 2, 0.0), Demand(V, 1, 0, 0)]
+    future.cancel()
+
+
+async def test_debts_to_a_pool_that_is_gone_are_forgotten(link: PoolLink) -> None:
+    granted(link)
+    instance = taken(link)
+    link.slots.reclaim(Reclaim("a", 1), 100.0)
+    socket = Socket()
+    async with connected(link, socket):
+        link.slots.release(instance, 100.0)
+        await settle()
+        assert socket.sent == [Hello("r1", [Held("a", 1)])]
+
+
+async def test_calls_that_wait_are_said_again_on_every_connection(link: PoolLink) -> None:
+    future = wait(link)
+    for _ in range(2):
+        socket = Socket()
+        async with connected(link, socket):
+            await flushed(link)
+            assert socket.sent == [Hello("r1", []), Demand(V, 1, 0, 0)]
+    future.cancel()
+
+
+# --- the end
+
+
+async def test_only_faults_outlive_a_connection(link: PoolLink) -> None:
+    granted(link, 2, "a")
+    granted(link, 1, "b")
+    first = Socket()
+    async with connected(link, first):
+        first.free.clear()
+        stuck, idle = taken(link), taken(link)
+        assert (stuck.id, idle.id) == ("b", "a")
+        link.slots.fault(stuck, "timeout")
+        link.slots.release(idle, 100.0)
+        link.slots.return_idle(100.0, lambda _: 0.0)
+        await settle()
+    second = Socket()
+    async with connected(link, second):
+        assert second.sent == [Hello("r1", []), Faulted("b", "timeout")]
+    third = Socket()
+    async with connected(link, third):
+        assert third.sent == [Hello("r1", [])]
+
+
+async def test_a_fault_whose_sending_failed_is_sent_again(link: PoolLink) -> None:
+    granted(link)
+    first = Socket()
+    async with connected(link, first):
+        first.broken = True
+        link.slots.fault(taken(link), "timeout")
+        await settle()
+    second = Socket()
+    async with connected(link, second):
+        assert second.sent[1:] == [Faulted("a", "timeout")]
+
+
+async def test_a_fault_while_the_pool_is_away(link: PoolLink) -> None:
+    granted(link)
+    link.slots.fault(taken(link), "unreachable")
+    socket = Socket()
+    async with connected(link, socket):
+        assert socket.sent == [Hello("r1", []), Faulted("a", "unreachable")]
+
+
+async def test_nothing_idle_is_given_away_while_nobody_takes_it(link: PoolLink) -> None:
+    granted(link)
+    link.return_idle(lambda _: 0.0)
+    assert link.slots.held() == [Held("a", 1)]
+    socket = Socket()
+    async with connected(link, socket):
+        link.return_idle(lambda _: 0.0)
+        await settle()
+        assert socket.sent[1:] == [Returned("a", 1, 0.0)]
+
+
+# --- what the pool says
+
+
+async def test_grants_are_counted_in_the_demand(link: PoolLink) -> None:
+    socket = Socket()
+    async with connected(link, socket):
+        futures = [wait(link) for _ in range(3)]
+        socket.tell(Grant("a", V, "unix:/a", 2))
+        await settle()
+        await flushed(link)
+        assert [future.done() for future in futures] == [True, True, False]
+        assert socket.sent[-1] == Demand(V, 1, 2, 1)
+    futures[2].cancel()
+
+
+async def test_routes(link: PoolLink) -> None:
+    socket = Socket()
+    async with connected(link, socket):
+        assert not link.routes.loaded
+        socket.tell(Routes([ROUTE], []))
+        await settle()
+        assert link.routes.route("f") == ROUTE
+        socket.tell(RouteDropped("f"))
+        await settle()
+        assert "f" not in link.routes
+        socket.tell(RoutePut(ROUTE))
+        await settle()
+        assert "f" in link.routes
+    assert "f" in link.routes
+
+
+async def test_a_start_that_failed_fails_all_who_wait(link: PoolLink) -> None:
+    socket = Socket()
+    async with connected(link, socket):
+        futures = [wait(link) for _ in range(2)]
+        socket.tell(StartFailed(V, "instance_unavailable", "no module", "exited"))
+        await settle()
+    for future in futures:
+        error = future.exception()
+        assert isinstance(error, PlatError)
+        assert (error.code, error.detail, error.reason) == ("instance_unavailable", "no module", "exited")
+
+
+async def test_an_obituary_before_during_and_never(link: PoolLink) -> None:
+    socket = Socket()
+    gone = Gone("a", "exited", "It exited.")
+    async with connected(link, socket):
+        granted(link)
+        asking = asyncio.get_running_loop().create_task(link.obituary("a", 20.0))
+        await settle()
+        socket.tell(gone)
+        assert await asking == gone
+        assert await link.obituary("a", 0.0) == gone
+        assert await link.obituary("b", 0.001) is None
+        assert link.slots.held() == []
+    assert not link._mourners
+
+
+async def test_an_obituary_nobody_waits_for_any_more(link: PoolLink) -> None:
+    socket = Socket()
+    async with connected(link, socket):
+        asking = asyncio.get_running_loop().create_task(link.obituary("a", 20.0))
+        await settle()
+        asking.cancel()
+        socket.tell(Gone("a", "exited", "It exited."))
+        await settle()
+        assert asking.cancelled()
+    assert not link._mourners
+
+
+async def test_deaths_are_remembered_in_bounds(link: PoolLink) -> None:
+    socket = Socket()
+    async with connected(link, socket):
+        for number in range(3000):
+            link._apply(Gone(f"i{number}", "exited", ""))
+        assert await link.obituary("i2999", 0.001) is not None
+        assert await link.obituary("i0", 0.001) is None
+    assert len(link._deaths) == 1000
