@@ -33,26 +33,38 @@ OUTBOX_LIMIT = 100_000
 """Messages a router may lag behind; one that lags more is cut off, and begins anew."""
 
 
+class _Link:
+    """One connection of a router."""
+
+    def __init__(self, transport: asyncio.Transport | None) -> None:
+        self.outbox: asyncio.Queue[bytes] = asyncio.Queue(OUTBOX_LIMIT)
+        self._transport = transport
+
+    def cut(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
 class RouterLinks:
-    """The connected routers, by name."""
+    """The connected routers, by name. Of two connections of one router the newer is the one."""
 
     def __init__(self) -> None:
-        self._outboxes: dict[str, asyncio.Queue[bytes]] = {}
+        self._links: dict[str, _Link] = {}
         self.received: Callable[[str, FromRouter], None] | None = None
         self.away: Callable[[str], None] | None = None
 
     def names(self) -> list[str]:
-        return list(self._outboxes)
+        return list(self._links)
 
     def send(self, router: str, message: ToRouter) -> None:
         """In order, without waiting. A router that is away hears everything anew when it is back."""
-        outbox = self._outboxes.get(router)
-        if outbox is not None:
+        link = self._links.get(router)
+        if link is not None:
             try:
-                outbox.put_nowait(encode(message))
+                link.outbox.put_nowait(encode(message))
             except asyncio.QueueFull:
                 log.error("router lags too far behind; cutting it off", router=router)
-                self._outboxes.pop(router)
+                link.cut()
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """One router, from its Hello until its connection ends."""
@@ -61,23 +73,27 @@ class RouterLinks:
         hello = decode_from_router(await socket.receive_bytes())
         if not isinstance(hello, Hello):
             raise web.HTTPBadRequest(text="the first message must be Hello")
-        outbox: asyncio.Queue[bytes] = asyncio.Queue(OUTBOX_LIMIT)
-        self._outboxes[hello.router] = outbox
-        sender = spawn(_send_all(socket, outbox), f"send to {hello.router}")
+        link = self._links[hello.router] = _Link(request.transport)
+        sender = spawn(_send_all(socket, link.outbox), f"send to {hello.router}")
         log.info("router connected", router=hello.router, instances=len(hello.held))
         try:
             self._deliver(hello.router, hello)
             async for message in socket:
+                if self._links[hello.router] is not link:
+                    break  # its Hello over the newer connection says more than what it sent over this one
                 if message.type is aiohttp.WSMsgType.BINARY:
                     self._deliver(hello.router, decode_from_router(message.data))
         finally:
             await cancel(sender)
-            if self._outboxes.get(hello.router) is outbox:
-                del self._outboxes[hello.router]
-            log.info("router disconnected", router=hello.router)
-            if self.away is not None:
-                self.away(hello.router)
+            if self._links[hello.router] is link:
+                self._ended(hello.router)
         return socket
+
+    def _ended(self, router: str) -> None:
+        del self._links[router]
+        log.info("router disconnected", router=router)
+        if self.away is not None:
+            self.away(router)
 
     def _deliver(self, router: str, message: FromRouter) -> None:
         if self.received is not None:

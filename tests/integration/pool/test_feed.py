@@ -1,0 +1,187 @@
+"""The pool's end of the links: one router by name, whatever its connections do."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from plat.address import Address
+from plat.feed import (
+    Demand,
+    FromControl,
+    FromRouter,
+    FunctionDropped,
+    Hello,
+    Returned,
+    RouteDropped,
+    Routes,
+    Table,
+    decode_to_router,
+    encode,
+)
+from plat.tasks import cancel, spawn
+from plat.web import session_for, start_site
+from pool import feed
+from pool.feed import RouterLinks, follow_control
+
+WAIT_S = 20.0
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while not holds():  # noqa: ASYNC110 - looked at from outside
+            await asyncio.sleep(0.002)
+
+
+class Heard:
+    """What the links told, in order."""
+
+    def __init__(self, links: RouterLinks) -> None:
+        self.messages: list[tuple[str, FromRouter]] = []
+        self.away: list[str] = []
+        links.received = lambda router, message: self.messages.append((router, message))
+        links.away = self.away.append
+
+
+@pytest.fixture
+def links() -> RouterLinks:
+    return RouterLinks()
+
+
+@pytest.fixture
+def heard(links: RouterLinks) -> Heard:
+    return Heard(links)
+
+
+@pytest.fixture
+async def session(links: RouterLinks, heard: Heard, data_dir: Path) -> AsyncIterator[aiohttp.ClientSession]:
+    app = web.Application()
+    app.router.add_get("/feed", links.serve)
+    address = Address(path=str(data_dir / "pool.sock"))
+    runner = await start_site(app, address)
+    async with session_for(address) as session:
+        yield session
+    await runner.cleanup()
+
+
+async def connect(session: aiohttp.ClientSession, router: str = "r1") -> aiohttp.ClientWebSocketResponse:
+    socket = await session.ws_connect("/feed")
+    await socket.send_bytes(encode(Hello(router, [])))
+    return socket
+
+
+async def test_messages_both_ways_in_order(
+    session: aiohttp.ClientSession, links: RouterLinks, heard: Heard
+) -> None:
+    socket = await connect(session)
+    demands = [Demand("v", number, 0, 0) for number in range(100)]
+    for demand in demands:
+        await socket.send_bytes(encode(demand))
+    await until(lambda: len(heard.messages) == 101)
+    assert heard.messages == [("r1", Hello("r1", [])), *(("r1", each) for each in demands)]
+    for number in range(100):
+        links.send("r1", RouteDropped(f"f{number}"))
+        links.send("nobody", RouteDropped("x"))
+    received = [decode_to_router(await socket.receive_bytes()) for _ in range(100)]
+    assert received == [RouteDropped(f"f{number}") for number in range(100)]
+    assert links.names() == ["r1"]
+    await socket.close()
+    await until(lambda: heard.away == ["r1"])
+    assert links.names() == []
+
+
+async def test_the_end_of_an_old_connection_is_not_the_end_of_its_router(
+    session: aiohttp.ClientSession, links: RouterLinks, heard: Heard
+) -> None:
+    """Else the slots it holds would be given to others while it uses them."""
+    old = await connect(session)
+    await until(lambda: len(heard.messages) == 1)
+    new = await connect(session)
+    await until(lambda: len(heard.messages) == 2)
+    await old.send_bytes(encode(Returned("a", 1, 0.0)))
+    await old.close()
+    await new.send_bytes(encode(Demand("v", 1, 0, 0)))
+    await until(lambda: heard.messages[-1][1] == Demand("v", 1, 0, 0))
+    assert not [each for _, each in heard.messages if isinstance(each, Returned)]
+    assert heard.away == []
+    links.send("r1", Routes([], []))
+    assert decode_to_router(await new.receive_bytes()) == Routes([], [])
+    await new.close()
+    await until(lambda: heard.away == ["r1"])
+
+
+async def test_a_router_that_lags_too_far_behind_is_cut_off(
+    session: aiohttp.ClientSession, links: RouterLinks, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "OUTBOX_LIMIT", 10)
+    socket = await connect(session)
+    await until(lambda: links.names() == ["r1"])
+    for _ in range(11):
+        links.send("r1", RouteDropped("f"))
+    await until(lambda: heard.away == ["r1"])
+    assert links.names() == []
+    while not socket.closed:
+        await socket.receive()
+
+
+@pytest.mark.parametrize("first", [encode(Demand("v", 1, 0, 0)), b"garbage"])
+async def test_one_that_does_not_say_who_it_is(
+    session: aiohttp.ClientSession, links: RouterLinks, heard: Heard, first: bytes
+) -> None:
+    socket = await session.ws_connect("/feed")
+    await socket.send_bytes(first)
+    while not socket.closed:
+        await socket.receive()
+    assert links.names() == []
+    assert (heard.away, heard.messages) == ([], [])
+
+
+async def test_garbage_ends_the_connection(
+    session: aiohttp.ClientSession, links: RouterLinks, heard: Heard
+) -> None:
+    socket = await connect(session)
+    await socket.send_bytes(b"garbage")
+    while not socket.closed:
+        await socket.receive()
+    await until(lambda: heard.away == ["r1"])
+
+
+# --- control
+
+
+class Control:
+    """Says its table to whoever connects, and what the test adds."""
+
+    def __init__(self) -> None:
+        self.sockets: list[web.WebSocketResponse] = []
+
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_bytes(encode(Table([], ["digest"])))
+        self.sockets.append(socket)
+        async for _ in socket:
+            pass
+        return socket
+
+
+async def test_the_table_is_heard_again_after_every_gap(data_dir: Path) -> None:
+    address = Address(path=str(data_dir / "control.sock"))
+    heard: list[FromControl] = []
+    follower = spawn(follow_control(address, heard.append), "follow control")
+    try:
+        for life in range(1, 4):
+            control, app = Control(), web.Application()
+            app.router.add_get("/feed", control.serve)
+            runner = await start_site(app, address)
+            await until(lambda: len(heard) == 2 * life - 1)  # noqa: B023 - awaited here
+            await control.sockets[0].send_bytes(encode(FunctionDropped("f")))
+            await until(lambda: len(heard) == 2 * life)  # noqa: B023
+            await control.sockets[0].close()
+            await runner.cleanup()
+    finally:
+        await cancel(follower)
+    assert heard == [Table([], ["digest"]), FunctionDropped("f")] * 3
