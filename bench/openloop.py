@@ -128,6 +128,7 @@ class Run:
         await self._connect_all()
         start = time.monotonic() + LEAD_S
         self._schedule = Schedule(self._order.rate, self._order.seconds, start)
+        self.recorder = Recorder(self._schedule.intended(self._schedule.count))
         ticker = Ticker(start, max(1 / self._order.rate, SHORTEST_TICK_S))
         loop = asyncio.get_running_loop()
         loop.add_reader(ticker.descriptor, self._tick, ticker)

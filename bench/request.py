@@ -49,6 +49,11 @@ def body(size: int) -> bytes:
     return b'"' + b"x" * (size - 2) + b'"' if size else b""
 
 
+def size_of(function: str) -> int:
+    """Bytes that its request carries; the small request's for a function that is no case."""
+    return CASES[function].request_bytes if function in CASES else SMALL_BYTES
+
+
 def path_of(function: str) -> str:
     return f"/function/{function}"
 

@@ -38,6 +38,8 @@ class Outcome(Struct, frozen=True):
     """Calls without an answer when the grace was over; `latency_ms` has the time they waited."""
     failed: int
     """Calls whose connection broke, or whose answer could not be read."""
+    in_time: int
+    """Calls answered 2xx before the last call's time: the goodput, without what was answered afterwards."""
     latency_ms: dict[str, float]
     """Of calls answered 2xx, and of the unanswered."""
     refusal_ms: dict[str, float]
@@ -67,9 +69,11 @@ class Schedule:
 
 
 class Recorder:
-    """Collects what happens to each call."""
+    """Collects what happens to each call. `end`: the last call's time."""
 
-    def __init__(self) -> None:
+    def __init__(self, end: float = math.inf) -> None:
+        self._end = end
+        self._in_time = 0
         self._latencies = array("d")
         self._refusals = array("d")
         self._lags = array("d")
@@ -87,6 +91,7 @@ class Recorder:
         self._statuses[status] += 1
         if 200 <= status < 300:
             self._latencies.append(now - intended)
+            self._in_time += now <= self._end
         elif status in (429, 503):
             self._refusals.append(now - intended)
             self._retry_after += retry_after
@@ -106,6 +111,7 @@ class Recorder:
             statuses={str(status): count for status, count in sorted(self._statuses.items())},
             unanswered=self._unanswered,
             failed=self.failed,
+            in_time=self._in_time,
             latency_ms=latency,
             refusal_ms=percentiles_ms(self._refusals),
             retry_after=self._retry_after,

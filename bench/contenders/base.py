@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from bench.accounting import family
 from bench.processes import Program, answers, until
-from bench.request import CASES, Upstreams, path_of
+from bench.request import Upstreams, path_of, size_of
 
 
 class Running(NamedTuple):
@@ -46,7 +46,7 @@ class Contender(NamedTuple):
 def ready(running: Running, upstreams: Upstreams, process: Program, log: Path) -> Running:
     """Once each function is answered. Raises RuntimeError if that does not come about."""
     for function in upstreams:
-        _ready(running.url(function), CASES[function].request_bytes, process, log)
+        _ready(running.url(function), size_of(function), process, log)
     return running
 
 

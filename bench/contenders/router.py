@@ -1,10 +1,11 @@
 """Plat's router: the real `plat router` processes, with slots from the fixed pool of bench.feed_stub."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -26,7 +27,11 @@ def start(folder: Path, upstreams: Upstreams) -> Iterator[Running]:
 
 @contextmanager
 def routers(
-    folder: Path, functions: Sequence[FixedFunction], *, count: int = 1, **settings: str
+    folder: Path,
+    functions: Sequence[FixedFunction],
+    *,
+    count: int = 1,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[tuple[Running, Program, Path]]:
     """`count` routers on one port, and the last one's process and log. Settings: in capitals, no `PLAT_`."""
     folder.mkdir(exist_ok=True)

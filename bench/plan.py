@@ -1,0 +1,58 @@
+"""How long each question may take, and so how long each of its runs is. Decides only."""
+
+from msgspec import Struct
+
+QUESTIONS = ("cpu", "peak", "latency", "overload", "runtimes", "end_to_end", "routers")
+
+RUN_OVERHEAD_S = 0.15
+"""What a run takes beside the load itself: a program's start, its connections, /proc."""
+
+SHORTEST_S = 0.25
+LONGEST_S = 4.0
+WARM_UP_S = 0.3
+
+
+class Plan(Struct, frozen=True):
+    """Seconds a question may take, and how often each run is repeated."""
+
+    repeats: int
+    budgets_s: dict[str, float]
+    quick: bool
+
+    def run_s(self, question: str, runs: int, before_s: float | None = None) -> float:
+        """The length of each of `runs` different runs, repeated.
+
+        `before_s`: what the question takes before, in all; by default a warm-up of each.
+        """
+        if before_s is None:
+            before_s = runs * (WARM_UP_S + RUN_OVERHEAD_S)
+        each = (self.budgets_s[question] - before_s) / (runs * self.repeats) - RUN_OVERHEAD_S
+        return min(LONGEST_S, max(SHORTEST_S, each))
+
+
+FULL = Plan(
+    repeats=5,
+    budgets_s={
+        "cpu": 150.0,
+        "peak": 75.0,
+        "latency": 330.0,
+        "overload": 40.0,
+        "runtimes": 25.0,
+        "end_to_end": 25.0,
+        "routers": 25.0,
+    },
+    quick=False,
+)
+QUICK = Plan(
+    repeats=2,
+    budgets_s={
+        "cpu": 30.0,
+        "peak": 30.0,
+        "latency": 25.0,
+        "overload": 12.0,
+        "runtimes": 8.0,
+        "end_to_end": 10.0,
+        "routers": 8.0,
+    },
+    quick=True,
+)
