@@ -50,11 +50,22 @@ async def listening(port: int) -> None:
             return await writer.wait_closed()
 
 
+NOT_FAST = b"GET /no-function HTTP/1.1\r\nHost: example.org\r\n\r\n"
+"""What the fast path does not know: from there on the connection is the other path's."""
+
+
+@pytest.fixture(params=["fast", "streaming"])
+def path(request: pytest.FixtureRequest) -> str:
+    """Which of the router's two paths takes what is sent: every test here holds for both."""
+    return str(request.param)
+
+
 class RouterProcess:
     """A router in this process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, path: str) -> None:
         self.settings = settings
+        self.path = path
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._wires: list[Wire] = []
@@ -79,6 +90,9 @@ class RouterProcess:
     async def connect(self) -> Wire:
         wire = Wire(*await asyncio.open_connection("127.0.0.1", self.settings.port, limit=1 << 20))
         self._wires.append(wire)
+        if self.path == "streaming":
+            await wire.send(NOT_FAST)
+            assert (await wire.answer()).status == 404
         return wire
 
     async def call(self, request: bytes, *, method: str = "GET") -> Message:
@@ -141,7 +155,7 @@ def port() -> Iterator[int]:
 
 
 @pytest.fixture
-async def run_router(settings: Settings, pool: PoolServer, port: int) -> AsyncIterator[RunRouter]:
+async def run_router(settings: Settings, pool: PoolServer, port: int, path: str) -> AsyncIterator[RunRouter]:
     """Start a router with changed settings; it is connected to the pool when this returns."""
     async with AsyncExitStack() as stack:
         started = 0
@@ -149,7 +163,7 @@ async def run_router(settings: Settings, pool: PoolServer, port: int) -> AsyncIt
         async def run(*, connected: bool = True, **changes: object) -> RouterProcess:
             nonlocal started
             changed = msgspec.structs.replace(settings, **{"port": port, "drain_s": WAIT_S, **changes})
-            router = RouterProcess(changed)
+            router = RouterProcess(changed, path)
             await router.start(started)
             stack.push_async_callback(router.stop)
             started += 1
