@@ -4,7 +4,9 @@
 #   make test [ARGS="-k router"]
 #   make images    the images for DRIVER=docker (`make up DRIVER=docker` makes them by itself)
 #   make check     linters and types
-#   make bench     load and comparison, results in bench/results
+#   make bench [ARGS="--quick --only cpu,peak"]    the router beside nginx, HAProxy, Caddy, Go and aiohttp
+#   make load [ARGS="--seconds 40"]                a platform under Locust; fails when a goal is missed
+#                  Both write their results into bench/results.
 #   make clean     removes caches; `make distclean` the virtual environment too
 
 VENV ?= .venv
@@ -15,7 +17,7 @@ ADMIN_PORT ?= $(if $(PORT),$(shell expr $(PORT) + 1))
 UP_FLAGS = $(if $(PORT),--port $(PORT)) $(if $(ADMIN_PORT),--admin-port $(ADMIN_PORT)) \
 	$(if $(DRIVER),--driver $(DRIVER)) $(if $(ROUTERS),--routers $(ROUTERS)) $(if $(DATA),--data "$(DATA)")
 
-.PHONY: up images test check bench clean distclean
+.PHONY: up images test check bench load clean distclean
 
 up: $(VENV)/.installed $(if $(filter docker,$(DRIVER)),images)
 	@exec $(BIN)/plat up $(UP_FLAGS) --deploy examples/hello
@@ -30,8 +32,11 @@ test: $(VENV)/.installed-dev
 check: $(VENV)/.installed-dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-bench: $(VENV)/.installed-dev
-	@$(BIN)/python -m bench.warm
+bench: $(VENV)/.installed-bench
+	@$(BIN)/python -m bench $(ARGS)
+
+load: $(VENV)/.installed-bench
+	@$(BIN)/python -m bench.load $(ARGS)
 
 # Stamps: nothing is installed again until the list of dependencies changes.
 $(VENV)/.installed: pyproject.toml deploy/make-venv
@@ -40,6 +45,10 @@ $(VENV)/.installed: pyproject.toml deploy/make-venv
 
 $(VENV)/.installed-dev: pyproject.toml deploy/make-venv
 	@deploy/make-venv $(VENV) ".[dev]"
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-bench: pyproject.toml deploy/make-venv
+	@deploy/make-venv $(VENV) ".[bench]"
 	@touch $@ $(VENV)/.installed
 
 clean:

@@ -1,14 +1,15 @@
 """The goals, each a ratio or a bound over figures of one run on one machine. Decides only."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
+from bench import samples, workload
 from bench.figures import Result, exact
 from bench.questions.overload import AT_85, AT_200, AT_PEAK, FULL, LIMITED
 
-Results = Mapping[str, Result]
-ROUTER, NGINX, GO = "plat router", "nginx", "Go ReverseProxy"
-TCP, UNIX = "90 B, TCP, 5120/s", "90 B, unix socket, 5120/s"
+Measure = Callable[[Result], float | None]
+Place = tuple[str, str]
+"""Case and contender."""
 
 
 class Goal(NamedTuple):
@@ -17,7 +18,7 @@ class Goal(NamedTuple):
     question: str
     text: str
     limit: float
-    measure: Callable[[Result], float | None]
+    measure: Measure
     """None if what it needs was not measured."""
     at_least: bool = False
 
@@ -39,66 +40,91 @@ class Verdict(NamedTuple):
         return f"{'met' if self.met else 'MISSED'}: {self.goal.text} is {exact(self.value)} ({bound})"
 
 
-def ratio(figure: str, case: str, one: str, other: str) -> Callable[[Result], float | None]:
+def figure(name: str, place: Place) -> Measure:
+    """The median of the repeats."""
+    return lambda result: result.median(*place, name)
+
+
+def quotient(name: str, place: Place, base: Place) -> Measure:
+    """One median over another."""
+
     def measure(result: Result) -> float | None:
-        above, below = result.median(case, one, figure), result.median(case, other, figure)
+        above, below = result.median(*place, name), result.median(*base, name)
         return above / below if above is not None and below else None
 
     return measure
 
 
-def figure(name: str, case: str, contender: str) -> Callable[[Result], float | None]:
-    return lambda result: result.median(case, contender, name)
+def failures(result: Result) -> float | None:
+    """Of all rows."""
+    return sum(sum(row.figures.get("failures", ())) for row in result.rows) if result.rows else None
 
 
-def between(name: str, case: str, base: str) -> Callable[[Result], float | None]:
-    """The router's figure in one case over that in another."""
-
-    def measure(result: Result) -> float | None:
-        above, below = result.median(case, ROUTER, name), result.median(base, ROUTER, name)
-        return above / below if above is not None and below else None
-
-    return measure
-
+ROUTER, NGINX, GO = "plat router", "nginx", "Go ReverseProxy"
+TCP, UNIX = "90 B, TCP, 5120/s", "90 B, unix socket, 5120/s"
+NO_OP = "concurrency 1, 3000/s"
+WARM, DIRECT, COLD, START, MIXED, BURST = (
+    samples.CASES[name]
+    for name in (
+        workload.WARM,
+        workload.DIRECT,
+        workload.COLD,
+        workload.START,
+        workload.MIXED,
+        workload.BURST,
+    )
+)
 
 GOALS = (
-    Goal("cpu", "router / nginx, CPU per call, TCP", 1.15, ratio("cpu_us", TCP, ROUTER, NGINX)),
-    Goal("cpu", "router / nginx, CPU per call, unix socket", 1.4, ratio("cpu_us", UNIX, ROUTER, NGINX)),
-    Goal("cpu", "router / Go ReverseProxy, CPU per call, TCP", 0.4, ratio("cpu_us", TCP, ROUTER, GO)),
+    Goal("cpu", "router / nginx, CPU per call, TCP", 1.15, quotient("cpu_us", (TCP, ROUTER), (TCP, NGINX))),
     Goal(
-        "runtimes",
-        "Python runtime, CPU us of a no-op call",
-        25.0,
-        figure("cpu_us", "concurrency 1, 3000/s", "Python runtime"),
+        "cpu",
+        "router / nginx, CPU per call, unix socket",
+        1.4,
+        quotient("cpu_us", (UNIX, ROUTER), (UNIX, NGINX)),
     ),
-    Goal(
-        "runtimes",
-        "Node runtime, CPU us of a no-op call",
-        40.0,
-        figure("cpu_us", "concurrency 1, 3000/s", "Node runtime"),
-    ),
+    Goal("cpu", "router / Go ReverseProxy, CPU per call", 0.4, quotient("cpu_us", (TCP, ROUTER), (TCP, GO))),
+    Goal("runtimes", "Python: CPU us of a no-op call", 25.0, figure("cpu_us", (NO_OP, "Python runtime"))),
+    Goal("runtimes", "Node: CPU us of a no-op call", 40.0, figure("cpu_us", (NO_OP, "Node runtime"))),
     Goal(
         "end_to_end",
         "no-op Python function at one connection, p50 in ms",
         0.2,
-        figure("p50_ms", "Python no-op, c = 1", ROUTER),
+        figure("p50_ms", ("Python no-op, c = 1", ROUTER)),
     ),
     Goal(
         "overload",
         "goodput at 200 % / peak",
         0.95,
-        between("calls_per_s", AT_200, AT_PEAK),
+        quotient("calls_per_s", (AT_200, ROUTER), (AT_PEAK, ROUTER)),
         at_least=True,
     ),
-    Goal("overload", "p99 of the admitted at 200 % / p99 at 85 %", 2.0, between("p99_ms", AT_200, AT_85)),
-    Goal("overload", "CPU us of a refusal by rate limit", 12.0, figure("cpu_us", LIMITED, ROUTER)),
-    Goal("overload", "CPU us of a refusal by a full queue", 12.0, figure("cpu_us", FULL, ROUTER)),
+    Goal(
+        "overload",
+        "p99 of the admitted at 200 % / p99 at 85 %",
+        2.0,
+        quotient("p99_ms", (AT_200, ROUTER), (AT_85, ROUTER)),
+    ),
+    Goal("overload", "CPU us of a refusal by rate limit", 12.0, figure("cpu_us", (LIMITED, ROUTER))),
+    Goal("overload", "CPU us of a refusal by a full queue", 12.0, figure("cpu_us", (FULL, ROUTER))),
     Goal(
         "overload",
         "share of refusals with Retry-After",
         1.0,
-        figure("retry_after_share", AT_200, ROUTER),
+        figure("retry_after_share", (AT_200, ROUTER)),
         at_least=True,
+    ),
+    Goal("load", "failed calls", 0.0, failures),
+    Goal("load", "warm call / bare server, p50", 2.5, quotient("p50_ms", WARM, DIRECT)),
+    Goal("load", "warm call / bare server, p99", 3.0, quotient("p99_ms", WARM, DIRECT)),
+    Goal("load", "cold start / start of the runtime alone, p50", 2.0, quotient("p50_ms", COLD, START)),
+    Goal("load", "cold start / start of the runtime alone, p99", 3.0, quotient("p99_ms", COLD, START)),
+    Goal("load", "mixed call / bare server, p50", 3.0, quotient("p50_ms", MIXED, DIRECT)),
+    Goal(
+        "load",
+        "call in a burst, p99 / start of the runtime alone, p99",
+        10.0,
+        quotient("p99_ms", BURST, START),
     ),
 )
 

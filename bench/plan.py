@@ -46,12 +46,12 @@ FULL = Plan(
 QUICK = Plan(
     repeats=2,
     budgets_s={
-        "cpu": 30.0,
-        "peak": 30.0,
-        "latency": 25.0,
-        "overload": 12.0,
+        "cpu": 18.0,
+        "peak": 16.0,
+        "latency": 30.0,
+        "overload": 11.0,
         "runtimes": 8.0,
-        "end_to_end": 10.0,
+        "end_to_end": 12.0,
         "routers": 8.0,
     },
     quick=True,

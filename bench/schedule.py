@@ -7,6 +7,7 @@ call behind it, and all of them show it (no coordinated omission).
 import math
 from array import array
 from collections import Counter
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -127,9 +128,14 @@ def is_kept(lag_ms: dict[str, float], latency_ms: dict[str, float]) -> bool:
 
 
 def percentiles_ms(seconds: "array[float]") -> dict[str, float]:
-    """Nearest rank. Empty if there are no samples."""
+    """Empty if there are no samples."""
     if not seconds:
         return {}
     ordered = sorted(seconds)
     ranks = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
-    return {name: ordered[math.ceil(rank * len(ordered)) - 1] * 1000 for name, rank in ranks.items()}
+    return {name: percentile(ordered, rank) * 1000 for name, rank in ranks.items()}
+
+
+def percentile(ordered: Sequence[float], rank: float) -> float:
+    """Nearest rank, of at least one value."""
+    return ordered[math.ceil(rank * len(ordered)) - 1]

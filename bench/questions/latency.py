@@ -33,6 +33,9 @@ SETTINGS = (
     Setting("t1m", 1, TWO_LEVELS, 1.0),
 )
 CAPACITY_S = 1.0
+GRACE_S = 1.0
+"""A contender that is overrun must not hold up the others for long."""
+
 HOW = """
 Open loop at constant intervals; latency counts from the moment a call was meant to start, whether
 or not a connection was free (no coordinated omission). All contenders get the same rates: shares of
@@ -100,6 +103,7 @@ def _one(
             seconds=seconds,
             connections=setting.connections,
             request_bytes=CASES[setting.function].request_bytes,
+            grace_s=GRACE_S,
         )
         note(result, case_name(setting, level), contender.name, order.rate, source.perform(order))
 

@@ -109,15 +109,19 @@ def note(row: Row, outcome: Outcome, seconds: float) -> None:
     """Goodput, latency of the admitted, and what refusals looked like."""
     refused = outcome.statuses.get("429", 0) + outcome.statuses.get("503", 0)
     good = outcome.statuses.get("200", 0)
-    row.add(calls_per_s=outcome.in_time / seconds, refused_share=refused / outcome.planned)
+    row.add(calls_per_s=outcome.in_time / seconds)
     row.add(**{f"{name}_ms": outcome.latency_ms[name] for name in ("p50", "p99") if outcome.latency_ms})
-    if refused:
-        row.add(retry_after_share=outcome.retry_after / refused)
-        row.add(refusal_p99_ms=outcome.refusal_ms["p99"])
+    note_refusals(row, outcome, refused)
     if (lost := outcome.planned - good - refused) > 0:
         row.note(f"{lost} of {outcome.planned} calls were neither answered nor refused in a run")
     if not outcome.kept:
         row.note("the generator was late in a run")
+
+
+def note_refusals(row: Row, outcome: Outcome, refused: int) -> None:
+    row.add(refused_share=refused / outcome.planned)
+    if refused:
+        row.add(retry_after_share=outcome.retry_after / refused, refusal_p99_ms=outcome.refusal_ms["p99"])
 
 
 def _refusals(source: Generator, plat: Running, function: str, seconds: float, row: Row) -> None:
@@ -125,4 +129,4 @@ def _refusals(source: Generator, plat: Running, function: str, seconds: float, r
     before = accounting.read(pids)
     outcome = source.perform(_order(plat, function, REFUSAL_RATE, seconds, 64))
     add_cpu(row, accounting.spent(before, accounting.read(pids)), outcome.planned)
-    note(row, outcome, seconds)
+    note_refusals(row, outcome, sum(outcome.statuses.get(status, 0) for status in ("429", "503")))

@@ -12,6 +12,8 @@ from bench.request import SMALL_BYTES
 
 CONCURRENCIES = (1, 8)
 RATE = 3000.0
+COMPILED_S = 2.0
+"""Seconds of calls until Node has compiled what it runs often."""
 HOW = """
 The runtime's process alone, without a router: h2load calls its unix socket at a fixed rate over as many
 connections as the function's concurrency. The handler returns nothing.
@@ -60,5 +62,5 @@ def _one(
         judge(row, done, RATE)
 
     for each in instances:
-        load(each, WARM_UP_S)
+        load(each, WARM_UP_S if plan.quick else COMPILED_S)
     interleave(instances, plan.repeats, run)
