@@ -39,6 +39,7 @@ class _Events:
         self._plat = plat
         self._tasks: list[asyncio.Task[None]] = []
         self._deployed = asyncio.Event()
+        self._back = asyncio.Event()
         self._at_zero = asyncio.Event()
         self._deploy_began = self._deploy_ended = float("inf")
 
@@ -48,7 +49,7 @@ class _Events:
                 self._begin(self._redeploy())
             case 5000:
                 await self._deployed.wait()  # what is killed within a deploy is another test's subject
-                self._begin(asyncio.to_thread(self._plat.kill, "core"))
+                self._begin(self._kill())
             case 8000:
                 self._begin(self._scale_to_zero())
         if number >= 8000:
@@ -77,7 +78,15 @@ class _Events:
         self._deployed.set()
         assert deployed["version"] == 2
 
+    async def _kill(self) -> None:
+        await asyncio.to_thread(self._plat.kill, "core")
+        self._back.set()
+
     async def _scale_to_zero(self) -> None:
         """Clients hold back until the last instance is gone; then all come at once."""
-        await asyncio.to_thread(self._plat.wait_for, lambda: not self._plat.instances("steady"))
-        self._at_zero.set()
+        try:
+            await self._back.wait()
+            await asyncio.to_thread(self._plat.wait_for, lambda: self._plat.run("list").code == 0)
+            await asyncio.to_thread(self._plat.wait_for, lambda: not self._plat.instances("steady"))
+        finally:
+            self._at_zero.set()
