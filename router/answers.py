@@ -8,7 +8,7 @@ from typing import NamedTuple
 from plat.errors import PlatError
 from plat.web import problem_body, problem_headers
 from router.http1 import (
-    HEAD_LIMIT_BYTES,
+    INTERIM_LIMIT,
     LAST_CHUNK,
     BadResponseError,
     Body,
@@ -90,6 +90,7 @@ class Answer:
         "_close",
         "_heads",
         "_incoming",
+        "_interims",
         "_is_head",
         "begun",
         "complete",
@@ -102,6 +103,7 @@ class Answer:
         self._is_head = is_head
         self._close = close
         self._incoming = bytearray()
+        self._interims = 0
         self._body: Body | None = None
         self._chunked = False
         self.head: ResponseHead | None = None
@@ -124,9 +126,14 @@ class Answer:
             self._incoming += data
             return self._feed_body(self._body)
         if self._incoming:
-            data = bytes(self._incoming) + data
+            seen = len(self._incoming)
+            self._incoming += data
+            if self._incoming.find(b"\r\n\r\n", max(0, seen - 3)) < 0:
+                check_beginning(self._incoming, seen)
+                return b""
+            data = bytes(self._incoming)
             self._incoming.clear()
-        return self._feed_head(data)
+        return self._feed_heads(data)
 
     def end(self, *, broken: bool) -> bytes:
         """The instance has closed the connection. Raises BadResponseError if that cuts the answer.
@@ -137,20 +144,24 @@ class Answer:
             raise BadResponseError("the connection ended before the answer")
         self._body.end()
         self.complete = True
+        if self.head is not None:
+            self.head = self.head._replace(keep_alive=False)
         return LAST_CHUNK if self._chunked else b""
 
-    def _feed_head(self, data: bytes) -> bytes:
-        end = data.find(b"\r\n\r\n") + 4
-        if end == 3:
-            if len(data) > HEAD_LIMIT_BYTES:
-                raise BadResponseError(f"the answer's head is longer than {HEAD_LIMIT_BYTES} bytes")
-            check_beginning(data)
-            self._incoming += data
-            return b""
-        raw = data[:end]
-        made = rewrite(raw, "HEAD") if self._is_head else self._heads.rewritten(raw)
-        if made.head.interim:
-            return self._interim(made) + (self._feed_head(data[end:]) if len(data) > end else b"")
+    def _feed_heads(self, data: bytes) -> bytes:
+        start, interim = 0, b""
+        while (end := data.find(b"\r\n\r\n", start) + 4) > 3:
+            raw = data[start:end]
+            made = rewrite(raw, "HEAD") if self._is_head else self._heads.rewritten(raw)
+            if not made.head.interim:
+                return interim + self._feed_final(made, data, end)
+            interim += self._interim(made)
+            start = end
+        self._incoming += data[start:]
+        check_beginning(self._incoming)
+        return interim
+
+    def _feed_final(self, made: Rewritten, data: bytes, end: int) -> bytes:
         self.head = made.head
         self.begun = True
         out = made.start + self._call_id + (made.closing if self._close else made.ending)
@@ -165,6 +176,9 @@ class Answer:
     def _interim(self, made: Rewritten) -> bytes:
         if made.head.status == 101:
             raise BadResponseError("101 to a request that asked for no upgrade")
+        self._interims += 1
+        if self._interims > INTERIM_LIMIT:
+            raise BadResponseError(f"more than {INTERIM_LIMIT} interim answers")
         return b"" if made.head.status == 100 else made.start
 
     def _feed_body(self, body: Body) -> bytes:

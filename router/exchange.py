@@ -13,6 +13,7 @@ from plat.errors import PlatError
 from plat.tasks import cancel, spawn
 from plat.web import CALL_ID_HEADER
 from router.http1 import (
+    INTERIM_LIMIT,
     LAST_CHUNK,
     BadResponseError,
     Headers,
@@ -179,7 +180,7 @@ class Exchange:
     # --- steps
 
     async def _final_head(self) -> ResponseHead:
-        while True:
+        for _ in range(INTERIM_LIMIT + 1):
             head = await self._upstream.response_head(self._request.method)
             if head.status == 101 and not is_upgrade(self._request):
                 raise BadResponseError("status 101 for a request that asks for no other protocol")
@@ -189,6 +190,7 @@ class Exchange:
                 await self._request.writer.write(
                     write_response_head(head.status, head.reason, end_to_end(head.headers))
                 )
+        raise BadResponseError(f"more than {INTERIM_LIMIT} interim answers")
 
     async def _read(self) -> bytes:
         if self._upload_error is not None:

@@ -19,7 +19,7 @@ from plat.tasks import spawn
 from router.answers import Answer, AnswerHeads, refusal
 from router.calls import CLIENT_GONE, Calls, Held, give_back, idle_connection
 from router.http1 import BadResponseError
-from router.recognise import HEAD_LIMIT_BYTES, Recognised, recognise
+from router.recognise import Recognised, may_become, recognise
 from router.slots import InstanceSlots, Waiter
 from router.upstream import UnreachableError, UpstreamConnection
 
@@ -187,7 +187,7 @@ class FastConnection(asyncio.Protocol):
         """The next request in `data`: begin its call, wait for more of it, or hand the connection over."""
         end = data.find(b"\r\n\r\n") + 4
         if end == 3:
-            self._wait_for_more(data, is_possible=len(data) <= HEAD_LIMIT_BYTES)
+            self._wait_for_more(data, is_possible=may_become(data))
             return
         head = data[:end]
         request = self._path.recognised(head)

@@ -9,6 +9,9 @@ from typing import NamedTuple
 HEAD_LIMIT_BYTES = 64 * 1024
 """Largest response head; nginx's default is 4 to 8 KB, Node's 16 KB."""
 
+INTERIM_LIMIT = 100
+"""Most interim answers (1xx) to one request."""
+
 _TRAILER_LIMIT_BYTES = 8 * 1024
 _CHUNK_LINE_LIMIT_BYTES = 256
 
@@ -23,6 +26,7 @@ _HEAD = re.compile(
     + _VALUE
     + rb"\r\n)*)\r\n"
 )
+_FIELD = re.compile(_TOKEN + rb":" + _VALUE)
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;" + _VALUE + rb")?")
 
@@ -52,7 +56,8 @@ class ResponseHead(NamedTuple):
     status: int
     reason: bytes
     headers: Headers
-    """As they came: order and case kept, hop-by-hop headers included."""
+    """As they came: order and case kept, hop-by-hop headers included. Without the Content-Length of an
+    answer that has no body by its status alone (1xx, 204): it is forbidden, and some would believe it."""
     length: int | None
     """Bytes of the body; None: chunked or to the end of the connection."""
     chunked: bool
@@ -65,6 +70,7 @@ class ResponseHead(NamedTuple):
 
 def parse_head(data: bytes, request_method: str) -> ResponseHead:
     """A whole head, with its empty line. Raises BadResponseError."""
+    _check_size(data)
     match = _HEAD.fullmatch(data)
     if match is None:
         raise BadResponseError(f"the answer does not begin with a valid HTTP/1.1 head: {data[:80]!r}")
@@ -72,6 +78,10 @@ def parse_head(data: bytes, request_method: str) -> ResponseHead:
     status = int(status_text)
     headers = [_split(line) for line in lines.split(b"\r\n")[:-1]]
     length, chunked = _framing(headers)
+    if chunked and minor == b"0":
+        raise BadResponseError("Transfer-Encoding in an HTTP/1.0 answer")
+    if status < 200 or status == 204:
+        headers = [pair for pair in headers if pair[0].lower() != b"content-length"]
     if request_method == "HEAD" or status < 200 or status in (204, 304):
         length, chunked = 0, False
     connection = _connection_options(headers)
@@ -79,10 +89,20 @@ def parse_head(data: bytes, request_method: str) -> ResponseHead:
     return ResponseHead(status, reason or b"", headers, length, chunked, keep_alive)
 
 
-def check_beginning(data: bytes) -> None:
-    """Raises BadResponseError for what can never become a head, however much more comes."""
-    if not data.startswith(b"HTTP/1."[: len(data)]) or b"\n\n" in data:
-        raise BadResponseError(f"the answer does not begin with a valid HTTP/1.1 head: {data[:80]!r}")
+def check_beginning(data: bytes | bytearray, seen: int = 0) -> None:
+    """Raises BadResponseError for what can never become a head, however much more comes.
+
+    `seen`: so many bytes of it have been checked before, and are not looked at again.
+    """
+    _check_size(data)
+    if not data.startswith(b"HTTP/1."[: len(data)]) or data.find(b"\n\n", max(0, seen - 1)) >= 0:
+        beginning = bytes(data[:80])
+        raise BadResponseError(f"the answer does not begin with a valid HTTP/1.1 head: {beginning!r}")
+
+
+def _check_size(head: bytes | bytearray) -> None:
+    if len(head) > HEAD_LIMIT_BYTES:
+        raise BadResponseError(f"the answer's head is longer than {HEAD_LIMIT_BYTES} bytes")
 
 
 def _split(line: bytes) -> tuple[bytes, bytes]:
@@ -110,8 +130,11 @@ def _connection_options(headers: Headers) -> set[bytes]:
 
 
 def end_to_end(headers: Headers, but: frozenset[bytes] = frozenset()) -> Headers:
-    """The headers to forward: without hop-by-hop ones, those that Connection names, and `but`."""
-    left_out = HOP_BY_HOP | _connection_options(headers) | but
+    """The headers to forward: without hop-by-hop ones, those that Connection names, and `but`.
+
+    Connection cannot take away the length: the message would be one without an end.
+    """
+    left_out = HOP_BY_HOP | (_connection_options(headers) - {b"content-length"}) | but
     return [(name, value) for name, value in headers if name.lower() not in left_out]
 
 
@@ -238,6 +261,8 @@ class ChunkedBody:
         self._trailer_bytes += len(line)
         if self._trailer_bytes > _TRAILER_LIMIT_BYTES:
             raise BadResponseError("the trailers are too long")
+        if line and not _FIELD.fullmatch(line):
+            raise BadResponseError(f"{line[:40]!r} is no trailer")
         self.complete = not line
 
 

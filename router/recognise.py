@@ -22,11 +22,14 @@ _HEAD = re.compile(
 )
 _OURS = re.compile(
     rb"^(host|content-length|authorization|connection|x-call-id|x-forwarded-[a-z]+|x-deadline-ms|expect|te|trailer"
-    rb"|transfer-encoding|upgrade|keep-alive|proxy-[a-z-]+|http2-settings):[ \t]*([^\r\n]*?)[ \t]*\r\n",
+    rb"|transfer-encoding|upgrade|keep-alive|proxy-[a-z-]+|http2-settings"
+    rb"|content-(?:location|range|type)|etag|max-forwards|sec-websocket-key1|server|user-agent):([^\r\n]*)\r\n",
     re.IGNORECASE | re.MULTILINE,
 )
-"""Headers that mean something to the router; all others are forwarded as they came."""
+"""Headers that mean something to the router, or that aiohttp refuses when there are two; all others are
+forwarded as they came. Values are stripped outside: a pattern for that takes quadratic time."""
 
+_HOPELESS = re.compile(rb"\A[^A-Z\r]|[^\r]\n")
 _LENGTH = re.compile(rb"[0-9]{1,10}")
 _CALL_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _HOST = re.compile(rb"[0-9A-Za-z.:\-_\[\]]{1,255}")
@@ -59,6 +62,11 @@ class _Fields(NamedTuple):
     call_id: bytes | None
     close: bool
     forwarded_for: bytes
+
+
+def may_become(beginning: bytes) -> bool:
+    """Whether it pays to wait for the rest of a head. What is wrong already is for aiohttp to refuse."""
+    return len(beginning) <= HEAD_LIMIT_BYTES and _HOPELESS.search(beginning) is None
 
 
 def recognise(head: bytes) -> Recognised | None:
@@ -99,8 +107,8 @@ def recognise(head: bytes) -> Recognised | None:
 
 
 def _keep_line(match: "re.Match[bytes]") -> bytes:
-    """Host and Content-Length go on as they came; the others are replaced or left out."""
-    return match.group() if match[1].lower() in (b"host", b"content-length") else b""
+    """What goes on as it came; the others are replaced or left out."""
+    return match.group() if match[1].lower() in _KEPT else b""
 
 
 def _fields(lines: bytes) -> _Fields | None:
@@ -110,7 +118,7 @@ def _fields(lines: bytes) -> _Fields | None:
         key = name.lower()
         if key in found or key not in _UNDERSTOOD:
             return None
-        found[key] = value
+        found[key] = value.strip(b" \t")
     length = found.get(b"content-length", b"0")
     call_id = found.get(b"x-call-id")
     connection = found.get(b"connection", b"keep-alive").lower()
@@ -130,10 +138,21 @@ def _fields(lines: bytes) -> _Fields | None:
     )
 
 
-_UNDERSTOOD = frozenset(
+_KEPT = frozenset(
     {
         b"host",
         b"content-length",
+        b"content-location",
+        b"content-range",
+        b"content-type",
+        b"etag",
+        b"max-forwards",
+        b"server",
+        b"user-agent",
+    }
+)
+_UNDERSTOOD = _KEPT | frozenset(
+    {
         b"authorization",
         b"connection",
         b"x-call-id",

@@ -9,8 +9,6 @@ from typing import Protocol, cast
 
 from plat.address import Address
 from router.http1 import (
-    HEAD_LIMIT_BYTES,
-    BadResponseError,
     Body,
     ResponseHead,
     StreamBody,
@@ -143,10 +141,10 @@ class UpstreamConnection(asyncio.Protocol):
 
         Raises ConnectionLostError if the connection ends before it, BadResponseError if it is none.
         """
-        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
-            check_beginning(bytes(self._buffer))
-            if len(self._buffer) > HEAD_LIMIT_BYTES:
-                raise BadResponseError(f"the answer's head is longer than {HEAD_LIMIT_BYTES} bytes")
+        seen = 0
+        while (end := self._buffer.find(b"\r\n\r\n", max(0, seen - 3))) < 0:
+            check_beginning(self._buffer, seen)
+            seen = len(self._buffer)
             if self._eof:
                 raise ConnectionLostError("the instance closed the connection before it answered")
             await self._more()
