@@ -18,6 +18,9 @@ CASES = {
 }
 """Scenario -> case and contender of its row."""
 
+ENOUGH = 20
+"""Fewer samples say nothing: the goal counts as not measured."""
+
 HOW = """
 Locust drives `plat up` with the process driver, all scenarios at the same time. Warm calls alternate with
 calls to a bare aiohttp server, from the same users. A cold start is a call after the last instance of the
@@ -45,6 +48,8 @@ def result(samples: Samples) -> Result:
     for name, (case, contender) in CASES.items():
         row, times = answer.row(case, contender), samples.times_ms.get(name, [])
         row.add(count=len(times), failures=samples.failures.get(name, 0))
-        if times:
+        if len(times) < ENOUGH:
+            row.note(f"{len(times)} samples are too few to judge: let it run for longer")
+        else:
             row.add(p50_ms=statistics.median(times), p99_ms=percentile(sorted(times), 0.99))
     return answer

@@ -41,5 +41,10 @@ def field(folder: Path) -> Iterator[Field]:
             if contender.name not in skipped:
                 own = folder / contender.name.replace(" ", "-")
                 own.mkdir()
-                started.append(stack.enter_context(contender.start(own, upstreams)))
+                try:
+                    started.append(stack.enter_context(contender.start(own, upstreams)))
+                except RuntimeError as error:
+                    if contender is ROUTER:
+                        raise
+                    skipped[contender.name] = f"it did not start: {str(error).splitlines()[-1]}"
         yield Field(folder, upstreams, tuple(started), skipped)

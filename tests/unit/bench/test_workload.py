@@ -30,3 +30,10 @@ def test_samples_become_rows() -> None:
     assert result.median("warm call", "plat", "p99_ms") == 99
     assert result.median("cold start", "plat", "failures") == 1
     assert result.median("cold start", "plat", "p99_ms") is None
+
+
+def test_few_samples_judge_nothing() -> None:
+    seen = Samples(times_ms={workload.COLD: [1.0] * (samples.ENOUGH - 1)})
+    row = samples.result(seen).row("cold start", "plat")
+    assert "p50_ms" not in row.figures
+    assert row.notes == ["19 samples are too few to judge: let it run for longer"]
