@@ -28,6 +28,7 @@ from plat.feed import (
     Route,
     Routes,
     RouteVersion,
+    Saturated,
     ToRouter,
     decode_from_router,
     encode,
@@ -58,7 +59,7 @@ class Ledger:
         self._functions = {each.name: each for each in functions}
         self._home = {each.name: each.slots for each in functions}
 
-    def grants(self) -> list[Grant]:
+    def grants(self) -> list[ToRouter]:
         """All that is here."""
         return [grant for name in self._functions for grant in self._grant(name)]
 
@@ -68,7 +69,7 @@ class Ledger:
             case Hello():
                 return [*self.grants()]
             case Demand(version, queued) if queued:
-                return [*self._grant(version)]
+                return self._grant(version) or [Saturated(version)]
             case Returned(instance, slots):
                 if instance in self._home:
                     self._home[instance] += slots
@@ -77,7 +78,7 @@ class Ledger:
                 return [Gone(instance, "exited", f"A router reported: {reason}.")]
         return []
 
-    def _grant(self, name: str) -> list[Grant]:
+    def _grant(self, name: str) -> list[ToRouter]:
         slots = self._home.get(name, 0)
         if not slots:
             return []

@@ -131,7 +131,13 @@ class StartFailed(Struct, frozen=True, tag="start_failed"):
     reason: str | None = None
 
 
-ToRouter = Routes | RoutePut | RouteDropped | Grant | Reclaim | Gone | StartFailed
+class Saturated(Struct, frozen=True, tag="saturated"):
+    """Calls wait, and there will be no more instances of the version for now: it has its maximum."""
+
+    version: str
+
+
+ToRouter = Saturated | Routes | RoutePut | RouteDropped | Grant | Reclaim | Gone | StartFailed
 
 
 # --- router -> pool

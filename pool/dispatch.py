@@ -23,6 +23,7 @@ from plat.feed import (
     RouteDropped,
     RoutePut,
     Routes,
+    Saturated,
     StartFailed,
     ToRouter,
     VersionEntry,
@@ -47,6 +48,10 @@ DRAIN_MARGIN_S = 5.0
 """Beyond the function's timeout; then an instance is stopped with calls in flight."""
 
 
+SATURATED_INTERVAL_S = 0.25
+"""A quarter of what it holds for (`router.overload.SATURATED_S`)."""
+
+
 class Dispatcher:
     """`send` takes a message for one router, by name; `routers` are those connected now."""
 
@@ -69,6 +74,7 @@ class Dispatcher:
         self._expected_routers = expected_routers
         self._away = AwayRouters(time.monotonic())
         self._probing: set[str] = set()
+        self._saturated_told: dict[str, float] = {}
         self._trials: dict[str, VersionEntry] = {}
         fleet.observer = self
 
@@ -217,6 +223,8 @@ class Dispatcher:
                 if now >= member.drain_by:
                     self._fleet.stop(member)
         self.sweep()
+        told = self._saturated_told.items()
+        self._saturated_told = {each: at for each, at in told if now - at < SATURATED_INTERVAL_S}
         self._away.complete(len(self._routers()) >= self._expected_routers)
         self._look_after_away()
 
@@ -276,6 +284,8 @@ class Dispatcher:
         if version.spec.runtime == "image":
             return
         decision = decide(self._need(version, function), now)
+        if decision.saturated:
+            self._tell_saturated(version.id, now)
         for instance in decision.stop:
             member = self._fleet.get(instance)
             if member is not None and member.managed:
@@ -284,6 +294,13 @@ class Dispatcher:
             self._fleet.start(version)
         if not self._alive(version.id) and (error := self._fleet.backoff.blocked(version.id, now)):
             self._fail_waiters(version.id, _unavailable(version, error))
+
+    def _tell_saturated(self, version_id: str, now: float) -> None:
+        """Now and then is enough: the routers take it to hold for a while."""
+        if now - self._saturated_told.get(version_id, float("-inf")) >= SATURATED_INTERVAL_S:
+            self._saturated_told[version_id] = now
+            for router in self._demands.of(version_id):
+                self._send(router, Saturated(version_id))
 
     def _need(self, version: VersionEntry, function: FunctionEntry | None) -> Need:
         members = self._fleet.members(version.id)

@@ -40,6 +40,8 @@ class Decision(Struct, frozen=True):
     start: int
     stop: tuple[str, ...]
     reason: str
+    saturated: bool = False
+    """Calls wait, and no instance is on its way or may be started."""
 
 
 def decide(need: Need, now: float) -> Decision:
@@ -68,7 +70,8 @@ def _wanted_by_queue(need: Need) -> int:
 
 def _start(need: Need, count: int, now: float) -> Decision:
     if count <= 0:
-        return Decision(0, (), f"the maximum of {need.max} instances is reached")
+        saturated = bool(need.queued) and not need.on_the_way
+        return Decision(0, (), f"the maximum of {need.max} instances is reached", saturated)
     if now < need.retry_at:
         return Decision(0, (), f"the last start failed; next attempt in {need.retry_at - now:.1f} s")
     return Decision(count, (), f"{need.queued} calls wait and the minimum is {need.min}: start {count}")

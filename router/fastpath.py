@@ -241,7 +241,7 @@ class FastConnection(asyncio.Protocol):
 
     def _wait_for_slot(self, now: float) -> None:
         future: asyncio.Future[InstanceSlots] = asyncio.get_running_loop().create_future()
-        self._waiter = self._path.calls.slots.wait(self._version.id, future)
+        self._waiter = self._path.calls.slots.wait(self._version.id, future, now)
         self._state = State.WAITING
         self.deadline = now + self._path.calls.queue_timeout_s
         future.add_done_callback(self._served)

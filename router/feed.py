@@ -24,6 +24,7 @@ from plat.feed import (
     RouteDropped,
     RoutePut,
     Routes,
+    Saturated,
     StartFailed,
     ToRouter,
     decode_to_router,
@@ -177,6 +178,8 @@ class PoolLink:
                 self.slots.reclaim(message, self._clock())
             case Gone():
                 self._buried(message)
+            case Saturated(version):
+                self.slots.saturated(version, self._clock())
             case StartFailed():
                 error = PlatError(message.code, message.detail, reason=message.reason, retry_after_s=1)
                 self.slots.fail_waiters(message.version, error)

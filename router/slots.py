@@ -11,6 +11,7 @@ from typing import Protocol
 
 from plat.errors import PlatError
 from plat.feed import Faulted, FromRouter, Grant, Held, Reclaim, Returned
+from router.overload import Load
 
 
 class Closable(Protocol):
@@ -78,7 +79,7 @@ class Waiter:
 class VersionSlots:
     """All that a router knows of one version: free slots, waiting calls, calls in flight."""
 
-    __slots__ = ("id", "in_flight", "instances", "stack", "waiters", "waiting")
+    __slots__ = ("id", "in_flight", "instances", "load", "stack", "waiters", "waiting")
 
     def __init__(self, version_id: str) -> None:
         self.id = version_id
@@ -89,6 +90,11 @@ class VersionSlots:
         """In order of arrival. One that left stays until it comes to the front."""
         self.waiting = 0
         self.in_flight = 0
+        self.load = Load()
+
+    @property
+    def slots(self) -> int:
+        return sum(instance.granted for instance in self.instances.values())
 
 
 class SlotTable:
@@ -120,20 +126,25 @@ class SlotTable:
         while stack:
             instance = stack[-1]
             if instance.free > 0:
+                version.load.arrived += 1
                 self._use(instance, now)
                 return instance
             stack.pop().on_stack = False
         return None
 
-    def wait(self, version_id: str, future: "asyncio.Future[InstanceSlots]") -> Waiter:
+    def wait(self, version_id: str, future: "asyncio.Future[InstanceSlots]", now: float) -> Waiter:
         """Queue up. The future gets a slot, taken already, or a PlatError. Raises `queue_full`."""
         version = self.version(version_id)
+        version.load.arrived += 1
         if version.waiting >= self._queue_limit:
-            raise PlatError(
-                "queue_full",
-                f"{version.waiting} calls wait for this function, which is the limit. Try again later.",
-                retry_after_s=1,
-            )
+            raise PlatError("queue_full", "The function's queue is full. Try again later.", retry_after_s=1)
+        if (
+            version.waiting
+            and version.waiting >= version.slots
+            and version.load.is_too_much(version.slots, now)
+        ):
+            detail = "More calls come than the function can take, and it has all instances it may have."
+            raise PlatError("queue_full", detail, retry_after_s=1)
         waiter = Waiter(future)
         version.waiters.append(waiter)
         version.waiting += 1
@@ -155,6 +166,7 @@ class SlotTable:
 
     def release(self, instance: InstanceSlots, now: float) -> None:
         """A call has ended: its slot goes to the pool if owed, else to a waiter, else on the stack."""
+        instance.version.load.ended += 1
         instance.in_use -= 1
         instance.version.in_flight -= 1
         instance.last_used = now
@@ -204,6 +216,10 @@ class SlotTable:
         if instance is not None:
             self._forget(instance)
         return instance
+
+    def saturated(self, version_id: str, now: float) -> None:
+        """There will be no more instances of the version than there are."""
+        self.version(version_id).load.saturated(now)
 
     def fail_waiters(self, version_id: str, error: PlatError) -> None:
         version = self._versions.get(version_id)

@@ -118,7 +118,7 @@ class _Call:
             return instance
         loop = asyncio.get_running_loop()
         future: asyncio.Future[InstanceSlots] = loop.create_future()
-        waiter = slots.wait(version_id, future)
+        waiter = slots.wait(version_id, future, time.monotonic())
         timer = loop.call_later(
             deadline - time.monotonic(), waiter.fail, self._calls.no_instance(self._route.name)
         )

@@ -113,7 +113,7 @@ def taken(link: PoolLink) -> InstanceSlots:
 
 def wait(link: PoolLink) -> "asyncio.Future[InstanceSlots]":
     future: asyncio.Future[InstanceSlots] = asyncio.get_running_loop().create_future()
-    link.slots.wait(V, future)
+    link.slots.wait(V, future, 0)
     return future
 
 

@@ -46,7 +46,7 @@ def taken(table: SlotTable, now: float = NOW) -> InstanceSlots:
 
 async def queue(table: SlotTable) -> tuple[Waiter, "asyncio.Future[InstanceSlots]"]:
     future: asyncio.Future[InstanceSlots] = asyncio.get_running_loop().create_future()
-    return table.wait(V, future), future
+    return table.wait(V, future, 0), future
 
 
 def never(version_id: str) -> float:

@@ -106,7 +106,7 @@ class Slots(RuleBasedStateMachine):
             return instance
         future: asyncio.Future[InstanceSlots] = self.loop.create_future()
         try:
-            waiting = Waiting(version, self.table.wait(version, future), future)
+            waiting = Waiting(version, self.table.wait(version, future, 0), future)
         except PlatError as error:
             assert error.code == "queue_full"
             assert self.table.version(version).waiting == QUEUE_LIMIT
