@@ -5,7 +5,7 @@ Heads are parsed by `http1.parse_head`, bodies by its readers: the streaming pat
 
 from typing import NamedTuple
 
-from plat.errors import PlatError
+from plat.errors import PlatError, retry_after_value
 from plat.web import problem_body, problem_headers
 from router.http1 import (
     INTERIM_LIMIT,
@@ -78,6 +78,25 @@ def refusal(error: PlatError, call_id: str, *, is_head: bool, close: bool) -> by
         headers.append((b"Connection", b"close"))
     head = write_response_head(error.status, error.kind.title.encode(), headers)
     return head if is_head else head + body
+
+
+class Refusals:
+    """Refusals repeat themselves too, and are cheapest when there are most: only the call id differs."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], list[bytes]] = {}
+
+    def of(self, error: PlatError, call_id: bytes, *, is_head: bool, close: bool) -> bytes:
+        retry_after = None if error.retry_after_s is None else retry_after_value(error.retry_after_s)
+        key = (error.code, error.detail, error.reason, retry_after, len(call_id), is_head, close)
+        parts = self._known.get(key)
+        if parts is None:
+            mark = "@" * len(call_id)  # no call id has this character
+            parts = refusal(error, mark, is_head=is_head, close=close).split(mark.encode())
+            if len(self._known) >= REMEMBERED_HEADS:
+                self._known.clear()
+            self._known[key] = parts
+        return call_id.join(parts)
 
 
 class Answer:

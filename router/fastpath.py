@@ -16,7 +16,7 @@ from typing import cast
 from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from plat.tasks import spawn
-from router.answers import Answer, AnswerHeads, refusal
+from router.answers import Answer, AnswerHeads, Refusals
 from router.calls import CLIENT_GONE, Calls, Held, give_back, idle_connection
 from router.http1 import BadResponseError
 from router.recognise import Recognised, may_become, recognise
@@ -60,6 +60,7 @@ class FastPath:
         self.body_limit_bytes = min(BODY_LIMIT_BYTES, calls.admission.body_limit_bytes)
         self._requests: dict[bytes, Recognised] = {}
         self.answers = AnswerHeads()
+        self.refusals = Refusals()
 
     def connection(self) -> "FastConnection":
         return FastConnection(self)
@@ -416,7 +417,7 @@ class FastConnection(asyncio.Protocol):
             calls.function_label(function), error.status, time.monotonic() - self._started
         )
         close = request.close or self._path.closing
-        self._answered(refusal(error, self._call_id.decode(), is_head=request.is_head, close=close))
+        self._answered(self._path.refusals.of(error, self._call_id, is_head=request.is_head, close=close))
 
     def _take_held(self) -> Held:
         upstream, self._upstream = self._upstream, None

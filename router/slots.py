@@ -13,6 +13,8 @@ from plat.errors import PlatError
 from plat.feed import Faulted, FromRouter, Grant, Held, Reclaim, Returned
 from router.overload import Load
 
+TOO_MANY = "More calls come than the function can take, and it has all the instances it may have."
+
 
 class Closable(Protocol):
     def close(self) -> None: ...
@@ -138,18 +140,23 @@ class SlotTable:
         version.load.arrived += 1
         if version.waiting >= self._queue_limit:
             raise PlatError("queue_full", "The function's queue is full. Try again later.", retry_after_s=1)
-        if (
-            version.waiting
-            and version.waiting >= version.slots
-            and version.load.is_too_much(version.slots, now)
-        ):
-            detail = "More calls come than the function can take, and it has all instances it may have."
-            raise PlatError("queue_full", detail, retry_after_s=1)
+        if version.waiting >= (slots := version.slots) and version.load.is_too_much(slots, now):
+            error = PlatError("queue_full", TOO_MANY, retry_after_s=1)
+            self._shed(version, slots, error)
+            raise error
         waiter = Waiter(future)
         version.waiters.append(waiter)
         version.waiting += 1
         self._demand_changed(version)
         return waiter
+
+    def _shed(self, version: VersionSlots, keep: int, error: PlatError) -> None:
+        """Those who queued before it was seen that there are too many: the longest waiting go first."""
+        while version.waiting > keep:
+            waiter = version.waiters.popleft()
+            if waiter.queued:
+                self._unqueue(version, waiter)
+                waiter.fail(error)
 
     def leave(self, version_id: str, waiter: Waiter, now: float) -> None:
         """A waiting call gives up (deadline, client gone). A slot it was handed meanwhile comes back."""
