@@ -86,6 +86,8 @@ def parse_head(data: bytes, request_method: str) -> ResponseHead:
         length, chunked = 0, False
     connection = _connection_options(headers)
     keep_alive = b"close" not in connection and (minor == b"1" or b"keep-alive" in connection)
+    if status < 200 and not keep_alive:
+        raise BadResponseError("an interim answer that ends the connection")
     return ResponseHead(status, reason or b"", headers, length, chunked, keep_alive)
 
 

@@ -7,7 +7,7 @@ python -m tests.fuzz.fuzz_answers -max_total_time=600
 
 import atheris
 
-with atheris.instrument_imports(include=["h11", "router", "tests.fuzz"]):
+with atheris.instrument_imports(include=["aiohttp.http_parser", "h11", "router", "tests.fuzz"]):
     from tests.fuzz.agreement import check_answer
     from tests.fuzz.corpus import taken_apart
     from tests.fuzz.readers import AiohttpReader

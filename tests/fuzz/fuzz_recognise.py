@@ -5,7 +5,7 @@ python -m tests.fuzz.fuzz_recognise -max_total_time=600
 
 import atheris
 
-with atheris.instrument_imports(include=["h11", "router", "tests.fuzz"]):
+with atheris.instrument_imports(include=["aiohttp.http_parser", "h11", "router", "tests.fuzz"]):
     from tests.fuzz.agreement import check_request
     from tests.fuzz.readers import AiohttpReader
     from tests.fuzz.run import run

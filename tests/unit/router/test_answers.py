@@ -259,6 +259,8 @@ REFUSED = {
     "too many interim answers": CONTINUE * (INTERIM_LIMIT + 1) + OK,
     "a flood of interim answers": b"HTTP/1.1 100\r\n\r\n" * 10_000,
     "an interim answer that is none": b"HTTP/1.1 1000 x\r\n\r\n" + OK,
+    "an interim answer in HTTP/1.0": answer(start=b"HTTP/1.0 103 x") + OK,
+    "an interim answer that ends the connection": answer(b"Connection: close", start=b"HTTP/1.1 103 x") + OK,
     "chunks in HTTP/1.0": answer(
         b"Transfer-Encoding: chunked", b"Connection: keep-alive", start=b"HTTP/1.0 200 OK", body=b"0\r\n\r\n"
     ),
