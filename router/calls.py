@@ -28,6 +28,10 @@ OBITUARY_WAIT_S = 1.0
 """How long a call whose instance died waits to be told why."""
 
 
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+"""Methods whose request may be sent twice (RFC 9110, 9.2.2)."""
+
+
 class Calls:
     """The tables, and the words for what goes wrong."""
 
@@ -76,6 +80,17 @@ class Calls:
             raise
 
     # --- what goes wrong
+
+    def may_retry(self, name: str, method: str, upstream: UpstreamConnection) -> bool:
+        """Whether a request whose connection ended may be sent once more.
+
+        Only if the connection may have been closed while it was idle, not a byte of an answer came,
+        and to do the same twice is to do it once.
+        """
+        if method in IDEMPOTENT and upstream.used and upstream.silent:
+            self.metrics.upstream_error(name, "retried")
+            return True
+        return False
 
     def no_instance(self, name: str) -> PlatError:
         waited = self.queue_timeout_s

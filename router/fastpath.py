@@ -113,6 +113,7 @@ class FastConnection(asyncio.Protocol):
         "_buffer",
         "_call_id",
         "_instance",
+        "_is_retry",
         "_path",
         "_peer",
         "_request",
@@ -135,6 +136,7 @@ class FastConnection(asyncio.Protocol):
         self._body = b""
         self._started = 0.0
         self._call_id = b""
+        self._is_retry = False
         self._route: Route
         self._version: RouteVersion
         self._waiter: Waiter | None = None
@@ -229,6 +231,7 @@ class FastConnection(asyncio.Protocol):
         calls = self._path.calls
         self._started = now = time.monotonic()
         self._call_id = request.call_id or self._path.call_id()
+        self._is_retry = False
         try:
             self._route, self._version = calls.admit(request.target, request.authorization, now)
             instance = calls.slots.take(self._version.id, now)
@@ -343,10 +346,18 @@ class FastConnection(asyncio.Protocol):
             out = self._answer.end(broken=broken)
         except BadResponseError:
             held = self._take_held()
+            if not self._is_retry and self._may_retry(held.upstream):
+                held.lost()
+                self._is_retry = True
+                self._try_another()
+                return
             self._task = task = spawn(self._crashed(held), "crashed call")
             task.add_done_callback(lambda _: held.lost())
         else:
             self._complete(out)
+
+    def _may_retry(self, upstream: UpstreamConnection) -> bool:
+        return self._path.calls.may_retry(self._route.name, self._request.method, upstream)
 
     def _complete(self, out: bytes) -> None:
         """The slot is free before the client has read the answer."""

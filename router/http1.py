@@ -28,6 +28,9 @@ _HEAD = re.compile(
 )
 _FIELD = re.compile(_TOKEN + rb":" + _VALUE)
 _LENGTH = re.compile(rb"[0-9]{1,18}")
+_TABBED_ENCODING = re.compile(rb"^transfer-encoding:[^\r\n]*\t", re.IGNORECASE | re.MULTILINE)
+"""Allowed, but llhttp (Node, aiohttp) does not take `chunked<tab>` for chunked."""
+
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;" + _VALUE + rb")?")
 
 HOP_BY_HOP = frozenset(
@@ -78,6 +81,8 @@ def parse_head(data: bytes, request_method: str) -> ResponseHead:
     status = int(status_text)
     headers = [_split(line) for line in lines.split(b"\r\n")[:-1]]
     length, chunked = _framing(headers)
+    if b"\t" in lines and _TABBED_ENCODING.search(lines):
+        raise BadResponseError("Transfer-Encoding with a tab")
     if chunked and minor == b"0":
         raise BadResponseError("Transfer-Encoding in an HTTP/1.0 answer")
     if status < 200 or status == 204:

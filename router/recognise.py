@@ -39,6 +39,7 @@ class Recognised(NamedTuple):
     """A request's head, taken apart and put together again for the instance."""
 
     target: Target
+    method: str
     is_head: bool
     length: int
     """Bytes of the body; 0 if there is none."""
@@ -96,6 +97,7 @@ def recognise(head: bytes) -> Recognised | None:
             prefix.decode(),
             instance_target.decode(),
         ),
+        method=method.decode(),
         is_head=method == b"HEAD",
         length=fields.length,
         authorization=None if authorization is None else authorization.decode("latin-1"),

@@ -71,18 +71,27 @@ class _Call:
 
     async def run(self) -> web.StreamResponse:
         body = await read_early(self._request, self._calls.admission.body_limit_bytes)
-        instance, upstream = await self._instance_and_connection()
-        exchange = Exchange(
-            self._request,
-            upstream,
-            silence_s=self._version.timeout_s,
-            body_limit_bytes=self._calls.admission.body_limit_bytes,
-        )
-        held = Held(self._calls.slots, instance, upstream)
-        try:
-            return await self._exchange(exchange, held, body)
-        except BaseException as error:
-            await self._failed(error, exchange, held)
+        is_retry = False
+        while True:
+            instance, upstream = await self._instance_and_connection()
+            exchange = Exchange(
+                self._request,
+                upstream,
+                silence_s=self._version.timeout_s,
+                body_limit_bytes=self._calls.admission.body_limit_bytes,
+            )
+            held = Held(self._calls.slots, instance, upstream)
+            try:
+                return await self._exchange(exchange, held, body)
+            except BaseException as error:
+                if is_retry or body is None or not self._may_retry(error, upstream):
+                    await self._failed(error, exchange, held)
+            held.lost()
+            is_retry = True
+
+    def _may_retry(self, error: BaseException, upstream: UpstreamConnection) -> bool:
+        lost = isinstance(error, ConnectionLostError)
+        return lost and self._calls.may_retry(self._route.name, self._request.method, upstream)
 
     async def _exchange(self, exchange: Exchange, held: Held, body: bytes | None) -> Sent:
         head = await exchange.start(self._request_head(), body)

@@ -53,6 +53,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._head: ResponseHead | None = None
         self._body: Body | None = None
         self._busy = False
+        self.used = False
+        """Whether an exchange has been completed on it: then it may have been closed while idle."""
+        self.silent = True
+        """Whether not a byte has come since the request was sent."""
         self._discarding = False
         self._sink: Sink | None = None
 
@@ -62,6 +66,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit asyncio's
 
     def data_received(self, data: bytes) -> None:
+        self.silent = False
         if self._sink is not None:
             self._sink.upstream_data(data)
             return
@@ -118,8 +123,11 @@ class UpstreamConnection(asyncio.Protocol):
     def begin(self, sink: Sink, request: bytes) -> None:
         """Write a whole request; `sink` gets the answer, until `detach`."""
         self._busy = True
+        self.silent = True
         self._sink = sink
-        if self._transport is not None:
+        if self._transport is None or self._transport.is_closing():
+            asyncio.get_running_loop().call_soon(self._end)
+        else:
             self._transport.write(request)
 
     def detach(self) -> None:
@@ -129,7 +137,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     async def send(self, data: bytes) -> None:
         """Write, and wait while the instance reads slower than we write."""
-        self._busy = True
+        if not self._busy:
+            self._busy = self.silent = True
         if self._transport is None or self._transport.is_closing():
             raise ConnectionLostError("the instance closed the connection")
         self._transport.write(data)
@@ -183,6 +192,7 @@ class UpstreamConnection(asyncio.Protocol):
     def finish(self) -> None:
         """The exchange is over and the connection `reusable`: make it ready for the next."""
         self._busy = False
+        self.used = True
         self._head = None
         self._body = None
 
