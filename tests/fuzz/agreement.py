@@ -36,13 +36,16 @@ REPLACED = (
 
 _HOP_BY_HOP = {b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 
+_OLD_WEBSOCKET = "Invalid HTTP header: 'Sec-WebSocket-Key1'"
+"""A header of a draft of 2010 with a body that no length announced; to us it is a header like any other."""
+
 ANSWERS_OTHERS_REFUSE = {
     # RFC 9112, 7.1.1, allows white space before an extension ("bad whitespace"); h11 does not.
     "h11": ["illegal chunk header"],
     # llhttp reads the grammar of extensions, which http1 takes as text. They are dropped, and end at the
     # line's end for both. It also looks for framing headers in trailers, where they have no meaning.
-    "aiohttp C": ["Invalid character in chunk extensions", "Content-Length can't be present"],
-    "aiohttp Python": [],
+    "aiohttp C": ["Invalid character in chunk extensions", "Content-Length can't be present", _OLD_WEBSOCKET],
+    "aiohttp Python": [_OLD_WEBSOCKET],
 }
 """What another parser may refuse of what http1 takes: reasons, as patterns. None may read it differently."""
 

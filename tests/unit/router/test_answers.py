@@ -261,6 +261,8 @@ REFUSED = {
     "an interim answer that is none": b"HTTP/1.1 1000 x\r\n\r\n" + OK,
     "an interim answer in HTTP/1.0": answer(start=b"HTTP/1.0 103 x") + OK,
     "an interim answer that ends the connection": answer(b"Connection: close", start=b"HTTP/1.1 103 x") + OK,
+    "chunked with a tab behind": answer(b"X: a", b"transfer-ENCODING: chunked\t", body=b"0\r\n\r\n"),
+    "chunked with a tab before": answer(b"Transfer-Encoding:\tchunked", body=b"0\r\n\r\n"),
     "chunks in HTTP/1.0": answer(
         b"Transfer-Encoding: chunked", b"Connection: keep-alive", start=b"HTTP/1.0 200 OK", body=b"0\r\n\r\n"
     ),
