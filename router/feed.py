@@ -35,7 +35,7 @@ from plat.tasks import spawn
 from plat.web import session_for
 from router.admission import Tokens
 from router.routes import RouteTable
-from router.slots import SlotTable, VersionSlots
+from router.slots import InstanceSlots, SlotTable, VersionSlots
 
 log = get_logger(__name__)
 
@@ -54,6 +54,8 @@ class PoolLink:
     def __init__(
         self, router: str, address: Address, *, clock: Callable[[], float], queue_limit: int
     ) -> None:
+        self.granted: Callable[[InstanceSlots, int], None] = _ignore
+        """Told of each grant, after its slots are in the table."""
         self.slots = SlotTable(self._send, self._demand_changed, queue_limit)
         self.routes = RouteTable()
         self.tokens = Tokens()
@@ -173,7 +175,7 @@ class PoolLink:
         match message:
             case Grant():
                 self._grants_seen += 1
-                self.slots.grant(message, self._clock())
+                self.granted(self.slots.grant(message, self._clock()), message.slots)
             case Reclaim():
                 self.slots.reclaim(message, self._clock())
             case Gone():
@@ -206,3 +208,7 @@ class PoolLink:
         instance = self.slots.drop(message.instance)
         while instance is not None and instance.connections:
             instance.connections.pop().close()
+
+
+def _ignore(instance: InstanceSlots, slots: int) -> None:
+    """Nobody wants to know."""

@@ -48,6 +48,7 @@ class Router:
             metrics=self._metrics,
             queue_timeout_s=settings.queue_timeout_s,
         )
+        self.link.granted = calls.open_ahead
         self._streaming = Streaming(calls)
         self.server = ClientServer(
             self.handle,

@@ -195,7 +195,7 @@ class SlotTable:
 
     # --- the pool's word
 
-    def grant(self, message: Grant, now: float) -> None:
+    def grant(self, message: Grant, now: float) -> InstanceSlots:
         version = self.version(message.version)
         instance = self._instances.get(message.instance)
         if instance is None:
@@ -205,6 +205,7 @@ class SlotTable:
         while instance.free and version.waiting:
             self._hand_over(instance, now)
         self._stack(instance)
+        return instance
 
     def reclaim(self, message: Reclaim, now: float) -> None:
         """Give back idle slots at once, and owe the rest."""
