@@ -54,6 +54,7 @@ ERRORS: dict[str, ErrorKind] = {
     "bad_response": ErrorKind(502, "The instance's answer is not HTTP", Fault.INSTANCE),
     "function_stopped": ErrorKind(503, "The function is stopped", Fault.CAPACITY),
     "function_not_deployed": ErrorKind(503, "The function has no live version", Fault.CAPACITY),
+    "too_many_connections": ErrorKind(503, "Too many connections are open", Fault.CAPACITY),
     "no_instance": ErrorKind(503, "No instance could take the call in time", Fault.CAPACITY),
     "instance_unavailable": ErrorKind(503, "No instance can be started", Fault.CAPACITY),
     "engine_unavailable": ErrorKind(503, "The Docker engine does not answer", Fault.PLATFORM),

@@ -52,6 +52,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     unpacked_limit_bytes: Bytes = 1024 * 1024 * 1024
     queue_limit: Annotated[int, Meta(ge=1)] = 1000
     """Calls that may wait for a slot, per function and router; one more is answered 429."""
+    connection_limit: Annotated[int, Meta(ge=1)] = 10_000
+    """Client connections of a router; one more is answered 503 and closed."""
     queue_timeout_s: Annotated[float, Meta(gt=0)] = 30
     """Seconds that a call waits for a slot at most; then it is answered 503."""
     start_timeout_s: Annotated[float, Meta(gt=0)] = 30

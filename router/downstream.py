@@ -62,6 +62,8 @@ class ClientServer(web.Server):
     def __init__(self, handler: Handler, **options: Any) -> None:
         super().__init__(self._handle, **options)
         self._handler = handler
+        self.open = 0
+        """Connections now."""
         self._options = {name: value for name, value in options.items() if name != "handler_cancellation"}
         self._draining = False
 
@@ -90,3 +92,11 @@ class ClientServer(web.Server):
 
     def __call__(self) -> ClientConnection:
         return ClientConnection(self, loop=self._loop, **self._options)
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        self.open += 1
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        self.open -= 1

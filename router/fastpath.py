@@ -8,7 +8,6 @@ bytes, on the same connection. Both paths ask the same admission, slots and metr
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
 from enum import Enum
 from itertools import count
 from typing import cast
@@ -16,8 +15,9 @@ from typing import cast
 from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from plat.tasks import spawn
-from router.answers import Answer, AnswerHeads, Refusals
+from router.answers import Answer, AnswerHeads, Refusals, refusal
 from router.calls import CLIENT_GONE, Calls, Held, give_back, idle_connection
+from router.downstream import ClientServer
 from router.http1 import BadResponseError
 from router.recognise import Recognised, may_become, recognise
 from router.slots import InstanceSlots, Waiter
@@ -48,9 +48,10 @@ class State(Enum):
 class FastPath:
     """What the connections of one router share."""
 
-    def __init__(self, calls: Calls, hand_over: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(self, calls: Calls, server: ClientServer, connection_limit: int) -> None:
         self.calls = calls
-        self.hand_over = hand_over
+        self._server = server
+        self._connection_limit = connection_limit
         self.connections: set[FastConnection] = set()
         self.closing = False
         self.empty = asyncio.Event()
@@ -64,6 +65,14 @@ class FastPath:
 
     def connection(self) -> "FastConnection":
         return FastConnection(self)
+
+    def hand_over(self) -> asyncio.Protocol:
+        """A connection of the streaming path."""
+        return self._server()
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.connections) + self._server.open >= self._connection_limit
 
     def call_id(self) -> bytes:
         return b"%b-%x" % (self._prefix, next(self._numbers))
@@ -154,6 +163,14 @@ class FastConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit asyncio's
         peer = transport.get_extra_info("peername")
         self._peer = (str(peer[0]) if isinstance(peer, tuple) else "").encode()
+        if self._path.is_full:
+            self._state = State.CLOSED
+            error = PlatError(
+                "too_many_connections", "The router has all the connections it may have.", retry_after_s=1
+            )
+            self._transport.write(refusal(error, self._path.call_id().decode(), is_head=False, close=True))
+            self._transport.close()
+            return
         self._path.connections.add(self)
 
     def data_received(self, data: bytes) -> None:

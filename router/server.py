@@ -1,6 +1,7 @@
 """One router process: puts the parts together, listens, and stops in order."""
 
 import asyncio
+import gc
 import secrets
 import time
 from collections import Counter
@@ -57,7 +58,7 @@ class Router:
             access_log=None,
             keepalive_timeout=IDLE_S,
         )
-        self.fast_path = FastPath(calls, self.server)
+        self.fast_path = FastPath(calls, self.server, settings.connection_limit)
         upload_limit_bytes = max(settings.body_limit_bytes, settings.archive_limit_bytes)
         self._control = ControlProxy(settings.control, upload_limit_bytes)
 
@@ -159,6 +160,8 @@ async def serve(settings: Settings, stop: asyncio.Event, *, index: int = 0) -> N
             router.fast_path.connection, settings.host, settings.port, reuse_port=True, backlog=BACKLOG
         )
         log.info("router ready", host=settings.host, port=settings.port)
+        gc.collect()
+        gc.freeze()  # what is here now stays: the collector need never look at it again
         await stop.wait()
     finally:
         if listener is not None:
