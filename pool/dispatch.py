@@ -108,6 +108,8 @@ class Dispatcher:
         self._ledger.router_here(message.router, [(each.instance, each.slots) for each in message.held])
         if self._table.loaded:
             self._send(message.router, self._routes())
+        for asked in self._ledger.draining(message.router):
+            self._send(asked.router, Reclaim(asked.instance, asked.slots))
 
     def _routes(self) -> Routes:
         return Routes([route_of(function) for function in self._table.all()], self._table.tokens)
@@ -203,8 +205,9 @@ class Dispatcher:
         if not self._table.loaded or self._fleet.closing:
             return
         version = self._version(version_id)
-        if version is None:
+        if version_id not in self._table.versions and version_id not in self._trials:
             self._fail_waiters(version_id, PlatError("version_not_found", "This version was deleted."))
+        if version is None:
             return
         function = self._table.function(version.function)
         if function is not None and function.stopped:

@@ -153,6 +153,16 @@ class Ledger:
                 asked.append(Allotment(router, instance, slots))
         return asked
 
+    def draining(self, router: str) -> list[Allotment]:
+        """What a router that is back must be asked for again: all it holds of drained instances."""
+        asked = []
+        for account in self._accounts.values():
+            slots = account.held.get(router, 0)
+            if slots and not account.granting:
+                account.reclaimed[router] = slots
+                asked.append(Allotment(router, account.instance, slots))
+        return asked
+
     def held_by(self, version: str, router: str) -> int:
         """Slots of the version that the router holds and was not asked back."""
         return sum(

@@ -1,0 +1,133 @@
+"""A pool's deciding parts around a driver in memory, with a clock that a test turns."""
+
+import asyncio
+import time
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from plat.artifacts import FolderArtifacts
+from plat.feed import FromRouter, FunctionEntry, Grant, Hello, ToRouter, VersionEntry
+from plat.model import VersionSpec
+from pool.code import CodeCache
+from pool.dispatch import Dispatcher
+from pool.drivers.base import Listener
+from pool.fleet import Fleet
+from pool.ledger import Ledger
+from pool.logbook import LogBook
+from pool.metrics import PoolMetrics
+from pool.reconcile import plan
+from pool.table import FunctionTable
+from tests.unit.pool.memory_driver import MemoryDriver
+
+DIGEST = "0" * 64
+
+
+class Clock:
+    """In the place of the module `time` where the pool reads it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def install(self, patch: pytest.MonkeyPatch) -> None:
+        clock = SimpleNamespace(monotonic=self.monotonic, time=time.time)
+        patch.setattr("pool.dispatch.time", clock)
+        patch.setattr("pool.fleet.time", clock)
+
+
+def function(
+    name: str = "f",
+    *,
+    number: int = 1,
+    concurrency: int = 1,
+    minimum: int = 0,
+    maximum: int = 3,
+    idle_s: float = 60.0,
+    stopped: bool = False,
+    timeout_s: float = 30.0,
+) -> FunctionEntry:
+    spec = VersionSpec("python", "main.handler", "body", concurrency, timeout_s, 128, 1.0, {})
+    versions = [VersionEntry(f"{name}-{each}", name, each, DIGEST, spec) for each in range(1, number + 1)]
+    return FunctionEntry(name, number, stopped, "public", minimum, maximum, idle_s, None, None, versions)
+
+
+async def settle() -> None:
+    """Until every task has done what it can do now."""
+    for _ in range(30):
+        await asyncio.sleep(0)
+
+
+class Rig:
+    """One life of a pool: `sent` has what it told each router."""
+
+    def __init__(self, folder: Path, driver: MemoryDriver, routers: int = 1) -> None:
+        (folder / DIGEST).mkdir(exist_ok=True)
+        self.driver = driver
+        self._listed = False
+        self.table = FunctionTable()
+        self.ledger = Ledger()
+        self.sent: dict[str, list[ToRouter]] = {}
+        self._grants: Counter[str] = Counter()
+        artifacts = FolderArtifacts(folder / "artifacts")
+        self.fleet = Fleet(
+            driver, CodeCache(artifacts, folder), LogBook(folder / "logs"), self.ledger, PoolMetrics(), 30.0
+        )
+        self.dispatcher = Dispatcher(
+            self.table,
+            self.fleet,
+            self.ledger,
+            send=self._send,
+            routers=lambda: list(self.sent),
+            expected_routers=routers,
+        )
+
+    async def open(self, patch: pytest.MonkeyPatch) -> None:
+        patch.setattr("pool.fleet.wait_ready", self.driver.wait_ready)
+        patch.setattr("pool.fleet.probe", self.driver.probe)
+        await self.driver.open(
+            Listener(
+                exited=self.fleet.exited,
+                changed=lambda: None,
+                wrote=lambda _: None,
+                last_written=lambda _: None,
+            )
+        )
+
+    def load(self, *functions: FunctionEntry) -> None:
+        """Control says its table."""
+        self.table.replace(functions, [])
+        self.dispatcher.table_replaced()
+
+    async def list_machine(self) -> None:
+        """As the service does it."""
+        listed = [each for each in await self.driver.list() if not self.fleet.ending(each.instance)]
+        for running, version in plan(listed, self.fleet.known(), self.table.versions).adopt:
+            if self.fleet.get(running.instance) is None:
+                self.fleet.adopt(running, version)
+        await settle()
+        self._listed = True
+
+    def tick(self) -> None:
+        """As the service does it, a few times a second."""
+        self.dispatcher.tick()
+        if self._listed:
+            self.dispatcher.machine_listed()
+
+    def hear(self, router: str, message: FromRouter) -> None:
+        if isinstance(message, Hello):
+            self._grants[router] = 0
+        self.dispatcher.received(router, message)
+
+    def seen(self, router: str) -> int:
+        """Grants that the router has received: all that were sent."""
+        return self._grants[router]
+
+    def _send(self, router: str, message: ToRouter) -> None:
+        if router in self.sent:
+            self.sent[router].append(message)
+            self._grants[router] += isinstance(message, Grant)

@@ -1,0 +1,396 @@
+"""Two routers' slot tables and one pool, their messages in any order: the promise of DESIGN 4.
+
+No instance ever has more calls in it than slots; nothing is stopped under a call; and once everything
+has been said and every call has ended, no slot is lost and nobody waits.
+"""
+
+import asyncio
+import tempfile
+from collections import Counter, deque
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from plat.errors import PlatError
+from plat.feed import (
+    Demand,
+    FromRouter,
+    Gone,
+    Grant,
+    Hello,
+    Reclaim,
+    Saturated,
+    StartFailed,
+    ToRouter,
+)
+from pool.away import GRACE_S
+from router.slots import InstanceSlots, SlotTable, VersionSlots, Waiter
+from tests.unit.pool.memory_driver import MemoryDriver
+from tests.unit.pool.rig import Clock, Rig, function, settle
+
+V = "f-1"
+SEATS = 2
+"""Router processes; one that dies is started again under another name."""
+
+
+class Call:
+    """One call at a router: it waits, or it is in an instance."""
+
+    def __init__(self, router: "Router") -> None:
+        self.router = router
+        self.instance: InstanceSlots | None = None
+        self.waiter: Waiter | None = None
+        self.over = False
+
+    @property
+    def waits(self) -> bool:
+        """Neither served nor failed."""
+        return self.waiter is not None and not self.waiter.future.done()
+
+    @property
+    def served(self) -> InstanceSlots | None:
+        """Where it is, also when it has not noticed yet that it was served."""
+        if self.waiter is None or self.over:
+            return self.instance
+        future = self.waiter.future
+        done = future.done() and not future.cancelled() and future.exception() is None
+        return future.result() if done else None
+
+
+class Router:
+    """A router process: its table, its calls, and the two directions of its link."""
+
+    def __init__(self, name: str, world: "World") -> None:
+        self.name = name
+        self.world = world
+        self.up: deque[FromRouter] = deque()
+        self.connected = False
+        self.grants_seen = 0
+        self.calls: list[Call] = []
+        self.slots = SlotTable(self.send, self.demand, queue_limit=1000)
+
+    def send(self, message: FromRouter) -> None:
+        if self.connected:
+            self.up.append(message)
+
+    def demand(self, version: VersionSlots) -> None:
+        self.send(Demand(version.id, version.waiting, version.in_flight, self.grants_seen))
+
+    def connect(self) -> None:
+        self.grants_seen = 0
+        self.slots.forget_debts()
+        self.up.append(Hello(self.name, self.slots.held()))
+        self.connected = True
+        for version in self.slots.versions():
+            if version.waiting:
+                self.demand(version)
+
+    def disconnect(self) -> None:
+        self.connected = False
+        self.up.clear()
+
+    def hear(self, message: ToRouter) -> None:
+        match message:
+            case Grant():
+                self.grants_seen += 1
+                self.slots.grant(message, self.world.clock.now)
+            case Reclaim():
+                self.slots.reclaim(message, self.world.clock.now)
+            case Gone(instance):
+                self.slots.drop(instance)
+            case Saturated(version):
+                self.slots.saturated(version, self.world.clock.now)
+            case StartFailed():
+                self.slots.fail_waiters(message.version, PlatError(message.code, message.detail))
+
+
+WEIGHTS = {
+    "call": 4,
+    "call_and_talk": 4,
+    "first_call_ends": 5,
+    "last_call_ends": 2,
+    "deliver_up": 4,
+    "deliver_down": 4,
+    "talk": 2,
+    "reconnect": 2,
+    "return_idle": 2,
+    "pool_tick": 4,
+    "a_moment_passes": 2,
+    "time_passes": 3,
+    "link_breaks": 2,
+    "router_dies": 2,
+    "orphans_end": 1,
+    "pool_is_killed": 1,
+    "pool_is_back_before_it_knows": 2,
+    "pool_hears_control_and_lists": 2,
+    "instance_dies": 1,
+    "function_stops_and_starts": 1,
+    "everything_is_said_and_done": 1,
+}
+"""What may happen next, and how often: mostly calls, so that something is at stake when a link breaks."""
+
+ACTIONS = [name for name, weight in WEIGHTS.items() for _ in range(weight)]
+
+
+class World(RuleBasedStateMachine):
+    """Routers, a pool, and a machine with instances."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.patch = pytest.MonkeyPatch()
+        self.folder = tempfile.TemporaryDirectory()
+        self.clock = Clock()
+        self.clock.install(self.patch)
+        self.names = count(1)
+        self.driver = MemoryDriver()
+        self.orphans: Counter[str] = Counter()
+        self.routers = [Router(f"r{next(self.names)}", self) for _ in range(SEATS)]
+        self.checked_stops = 0
+
+    @initialize(concurrency=st.sampled_from([1, 2]), maximum=st.integers(1, 2))
+    def begin(self, concurrency: int, maximum: int) -> None:
+        self.total = concurrency
+        self.function = function(concurrency=concurrency, maximum=maximum, idle_s=5.0, timeout_s=1e6)
+        self.start_pool()
+        self.pool_learns()
+        for seat in range(SEATS):
+            self.talk(seat)
+
+    def teardown(self) -> None:
+        for router in self.routers:
+            for call in router.calls:
+                if call.waiter is not None and call.waiter.future.done():
+                    call.waiter.future.cancelled() or call.waiter.future.exception()
+        self.loop.run_until_complete(settle())
+        self.patch.undo()
+        self.loop.close()
+        self.folder.cleanup()
+
+    def at_pool(self, act: Callable[[], None]) -> None:
+        """Something happens at the pool, and all that follows from it."""
+
+        async def happens() -> None:
+            act()
+            await settle()
+
+        self.driver.in_flight = dict(self.at_instances())
+        self.loop.run_until_complete(happens())
+        self.nothing_was_stopped_under_a_call()
+
+    @rule(action=st.sampled_from(ACTIONS), seat=st.integers(0, SEATS - 1))
+    def step(self, action: str, seat: int) -> None:
+        getattr(self, action)(seat)
+
+    # --- the pool's life
+
+    def start_pool(self) -> None:
+        self.rig = Rig(Path(self.folder.name), self.driver, routers=SEATS)
+        self.loop.run_until_complete(self.rig.open(self.patch))
+
+    def pool_learns(self) -> None:
+        if not self.rig.table.loaded:
+            self.at_pool(lambda: self.rig.load(self.function))
+        self.driver.in_flight = dict(self.at_instances())
+        self.loop.run_until_complete(self.rig.list_machine())
+
+    def pool_is_killed(self, _: int) -> None:
+        for router in self.routers:
+            router.disconnect()
+        self.start_pool()
+
+    def pool_is_back_before_it_knows(self, _: int) -> None:
+        """Routers are quicker than control and the driver."""
+        self.pool_is_killed(0)
+        for seat in range(SEATS):
+            self.reconnect(seat)
+            self.deliver_up(seat)
+
+    def pool_hears_control_and_lists(self, _: int) -> None:
+        self.pool_learns()
+
+    def pool_tick(self, _: int) -> None:
+        self.at_pool(self.rig.tick)
+
+    # --- links
+
+    def deliver_up(self, seat: int, messages: int = 1) -> None:
+        router = self.routers[seat]
+        for _ in range(min(messages, len(router.up))):
+            message = router.up.popleft()
+            if isinstance(message, Hello):
+                self.rig.sent[router.name] = []
+            self.at_pool(partial(self.rig.hear, router.name, message))
+
+    def deliver_down(self, seat: int, messages: int = 1) -> None:
+        router = self.routers[seat]
+        down = self.rig.sent.get(router.name, [])
+        for _ in range(min(messages, len(down))):
+            router.hear(down.pop(0))
+
+    def link_breaks(self, seat: int) -> None:
+        self.cut(self.routers[seat])
+
+    def cut(self, router: Router) -> None:
+        router.disconnect()
+        if self.rig.sent.pop(router.name, None) is not None:
+            self.at_pool(lambda: self.rig.dispatcher.router_away(router.name))
+
+    def reconnect(self, seat: int) -> None:
+        router = self.routers[seat]
+        if not router.connected:
+            router.connect()
+
+    def talk(self, seat: int) -> None:
+        """As it is nearly always: what there is to say is said at once."""
+        router = self.routers[seat]
+        self.reconnect(seat)
+        while router.up or self.rig.sent.get(router.name):
+            self.deliver_up(seat, len(router.up))
+            self.deliver_down(seat, 1000)
+
+    def call_and_talk(self, seat: int) -> None:
+        self.call(seat)
+        self.talk(seat)
+
+    def router_dies(self, seat: int) -> None:
+        """Its calls go on in their instances until these have noticed."""
+        router = self.routers[seat]
+        for call in router.calls:
+            if call.served is not None and not call.over:
+                self.orphans[call.served.id] += 1
+            call.over = True
+        self.cut(router)
+        self.routers[seat] = Router(f"r{next(self.names)}", self)
+
+    def orphans_end(self, _: int) -> None:
+        self.orphans.clear()
+
+    # --- calls
+
+    def call(self, seat: int) -> None:
+        router = self.routers[seat]
+        call = Call(router)
+        call.instance = router.slots.take(V, self.clock.now)
+        if call.instance is None:
+            try:
+                call.waiter = router.slots.wait(V, self.loop.create_future(), self.clock.now)
+            except PlatError as refused:
+                assert refused.code == "queue_full"
+                return
+        router.calls.append(call)
+
+    def first_call_ends(self, seat: int) -> None:
+        if self.routers[seat].calls:
+            self.end_call(self.routers[seat].calls[0])
+
+    def last_call_ends(self, seat: int) -> None:
+        if self.routers[seat].calls:
+            self.end_call(self.routers[seat].calls[-1])
+
+    def end_call(self, call: Call) -> None:
+        instance, call.over = call.served, True
+        call.router.calls.remove(call)
+        if instance is not None:
+            call.router.slots.release(instance, self.clock.now)
+        elif call.waiter is not None:
+            call.router.slots.leave(V, call.waiter, self.clock.now)
+
+    def return_idle(self, seat: int) -> None:
+        if self.routers[seat].connected:
+            self.routers[seat].slots.return_idle(self.clock.now, lambda _: 0.0)
+
+    # --- the machine
+
+    def instance_dies(self, seat: int) -> None:
+        if self.driver.running:
+            instance = sorted(self.driver.running)[seat % len(self.driver.running)]
+            del self.orphans[instance]
+            self.at_pool(lambda: self.driver.end(instance))
+
+    def a_moment_passes(self, _: int) -> None:
+        self.clock.now += GRACE_S / 10
+
+    def time_passes(self, _: int) -> None:
+        """A router that lives is never away for as long as the grace."""
+        for seat, router in enumerate(self.routers):
+            self.reconnect(seat)
+            self.deliver_up(seat, len(router.up))
+        self.clock.now += 2 * GRACE_S
+
+    def function_stops_and_starts(self, _: int) -> None:
+        """Every instance is drained; calls that wait are told."""
+        if self.rig.table.loaded:
+            for stopped in (True, False):
+                entry = msgspec.structs.replace(self.function, stopped=stopped)
+                self.rig.table.put(entry)
+                self.at_pool(partial(self.rig.dispatcher.function_put, entry))
+
+    # --- what holds always
+
+    def at_instances(self) -> Counter[str]:
+        there = Counter(self.orphans)
+        for router in self.routers:
+            for call in router.calls:
+                if call.served is not None and not call.over and call.served.id in self.driver.running:
+                    there[call.served.id] += 1
+        return there
+
+    @invariant()
+    def no_instance_has_too_many_calls(self) -> None:
+        for instance, calls in self.at_instances().items():
+            assert calls <= self.total, instance
+
+    def nothing_was_stopped_under_a_call(self) -> None:
+        for instance, _ in self.driver.stopped[self.checked_stops :]:
+            for router in self.routers:
+                assert not [each for each in router.calls if each.served and each.served.id == instance]
+            assert not self.orphans[instance]
+        self.checked_stops = len(self.driver.stopped)
+
+    def everything_is_said_and_done(self, _: int) -> None:
+        """Whoever waits is served in turn; then every slot is held once, or home."""
+        self.pool_learns()
+        self.orphans.clear()
+        for _ in range(60):
+            for seat, router in enumerate(self.routers):
+                self.reconnect(seat)
+                self.deliver_up(seat, len(router.up) or 1)
+                self.deliver_down(seat, 1000)
+                for call in [each for each in router.calls if not each.waits]:
+                    self.end_call(call)
+            self.clock.now += 0.5
+            self.pool_tick(0)
+            if self.quiet():
+                break
+        assert not [call for router in self.routers for call in router.calls]
+        self.every_slot_is_somewhere_once()
+
+    def quiet(self) -> bool:
+        busy = any(router.up or router.calls or self.rig.sent[router.name] for router in self.routers)
+        return not busy and not self.rig.ledger.with_away()
+
+    def every_slot_is_somewhere_once(self) -> None:
+        for account in self.rig.ledger.of_version(V):
+            held = {
+                router.name: each.slots
+                for router in self.routers
+                for each in router.slots.held()
+                if each.instance == account.instance
+            }
+            assert account.held == held
+            assert sum(held.values()) <= self.total
+        known = {account.instance for account in self.rig.ledger.of_version(V)}
+        for router in self.routers:
+            assert {each.instance for each in router.slots.held()} <= known
+
+
+World.TestCase.settings = settings(max_examples=400, stateful_step_count=60, deadline=None)
+TestWhole = World.TestCase
