@@ -229,8 +229,11 @@ class Fleet:
         try:
             await probe(member.address, PROBE_S)  # no answer in time: it is busy, which is alive
         except (Unreachable, PlatError) as error:
-            self._start_failed(member, PlatError("instance_start_failed", str(error)))
+            if member.state is State.STARTING:
+                self._start_failed(member, PlatError("instance_start_failed", str(error)))
             return
+        if member.state is not State.STARTING:
+            return  # a router found it at fault meanwhile, and it was stopped
         member.become(State.READY)
         log.info("instance adopted", instance=member.id, function=member.version.function)
         spec = member.version.spec

@@ -23,6 +23,9 @@ class MemoryDriver:
         """Instances become ready by `make_ready` only."""
         self.start_error: PlatError | None = None
         self.stop_error: PlatError | None = None
+        self.probes_answered = asyncio.Event()
+        """Cleared: every instance is too busy to answer."""
+        self.probes_answered.set()
         self._ready: dict[str, asyncio.Future[None]] = {}
         self._listener: Listener | None = None
 
@@ -84,6 +87,7 @@ class MemoryDriver:
         instance = _instance(address)
         if instance not in self.running:
             raise Unreachable(f"{address}: nobody listens")
+        await self.probes_answered.wait()
         return Health(in_flight=self.in_flight.get(instance, 0))
 
 

@@ -411,15 +411,20 @@ async def test_one_that_does_not_answer_is_not_adopted(
 
 
 async def test_a_fault_while_an_instance_is_being_adopted(
-    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (grant,) = await granted(rig)
     after = Rig(tmp_path, rig.driver)
     await after.open(monkeypatch)
     after.load(function())
     connect(after, "r1")
+    after.driver.probes_answered.clear()
     after.fleet.adopt(after.driver.running[grant.instance], function().versions[0])
+    await settle()
     after.hear("r1", Faulted(grant.instance, "timeout"))
     await settle()
+    after.driver.probes_answered.set()
+    await settle()
+    assert "task failed" not in caplog.text
     assert after.fleet.members() == []
     assert after.ledger.account(grant.instance) is None
