@@ -63,8 +63,8 @@ class Router:
         self._control = ControlProxy(settings.control, upload_limit_bytes)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.version < (1, 0):  # the parser takes a request line without a version for HTTP/0.9
-            return _refused(request, PlatError("bad_request", "The request line names no HTTP version."))
+        if (detail := _misread(request)) is not None:
+            return _refused(request, PlatError("bad_request", detail))
         path = origin_form(request.raw_path)
         if len(request.headers.getall("Host", ())) != 1 and request.version >= (1, 1):
             error = PlatError("bad_request", "The request needs exactly one Host header.")
@@ -117,6 +117,18 @@ class Router:
     def _hold_s(self, version_id: str) -> float:
         route = self.link.routes.of_version(version_id)
         return min(HOLD_S, route.idle_s / 2) if route else 0.0
+
+
+def _misread(request: web.BaseRequest) -> str | None:
+    """What is wrong with a request that aiohttp reads, but others would read in another way."""
+    if request.version < (1, 0):  # the parser takes a request line without a version for HTTP/0.9
+        return "The request line names no HTTP version."
+    if request.method == "CONNECT":
+        return "CONNECT asks for a tunnel, and this is no proxy."
+    encodings = [each.lower() for each in request.headers.getall("Transfer-Encoding", ())]
+    if encodings not in ([], ["chunked"]):
+        return f"The only Transfer-Encoding is chunked, not {', '.join(encodings)!r}."
+    return None
 
 
 def _refused(request: web.BaseRequest, error: PlatError) -> web.Response:
