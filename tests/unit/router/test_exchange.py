@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from aiohttp import StreamReader, web
 from aiohttp.base_protocol import BaseProtocol
+from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
@@ -18,11 +19,11 @@ def headers_for(given: list[tuple[str, str]], *, body: bytes | None = None) -> l
 
 
 def _request(given: list[tuple[str, str]], body: bytes | None = None) -> web.Request:
-    payload = StreamReader(BaseProtocol(asyncio.get_running_loop()), 1024, loop=asyncio.get_running_loop())
+    payload: StreamReader = EMPTY_PAYLOAD
     if body is not None:
+        loop = asyncio.get_running_loop()
+        payload = StreamReader(BaseProtocol(loop), 1024, loop=loop)
         payload.feed_data(body)
-    else:
-        payload.feed_eof()
     method = "GET" if body is None else "POST"
     return make_mocked_request(method, "/function/f", CIMultiDict(given), payload=payload)
 
