@@ -1,40 +1,78 @@
 "use strict";
-// Write answers onto Node's response object, with back-pressure.
+// Answers as bytes: `{ status, headers: [[name, value], ...], body: string | Buffer }`. Knows no sockets.
 
-const { once } = require("node:events");
-const { described, userStack } = require("./stacks.js");
+const { described } = require("./stacks.js");
 
-const HOP_BY_HOP = new Set(["connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"]);
+/** About one connection: the runtime sets them itself. */
+const HOP_BY_HOP = new Set([
+  "connection", "content-length", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade",
+]);
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const VALUE = /^[^\x00-\x08\x0a-\x1f\x7f]*$/;
+const NOT_LATIN1 = /[^\x00-\xff]/;
+const CLOSE = "connection: close\r\n";
 
-/** Status and headers; several values of one name stay several. Throws for what HTTP cannot carry. */
-function writeHead(response, status, headers) {
-  const flat = [];
-  for (const [name, value] of headers) if (!HOP_BY_HOP.has(name.toLowerCase())) flat.push(name, value);
-  response.writeHead(status, flat);
-}
+/** The usual heads up to the length: there is nothing to check. */
+const USUAL = new Map(
+  ["application/json", "text/plain; charset=utf-8", "application/octet-stream"].map((type) => [
+    type, `HTTP/1.1 200 OK\r\ncontent-type: ${type}\r\ncontent-length: `,
+  ]),
+);
 
 function hasNoBody(status) {
-  return status === 204 || status === 304 || status < 200;
+  return status === 204 || status === 304;
 }
 
-/** A whole answer with its length. */
-function send(response, { status, headers, body }) {
-  if (!hasNoBody(status)) response.setHeader("content-length", body.length);
+/** A head as text: `framing` is its last lines, about length and connection. Throws for what HTTP cannot carry. */
+function headText(status, headers, framing) {
+  let text = statusLine(status);
   for (const [name, value] of headers) {
-    if (!HOP_BY_HOP.has(name.toLowerCase())) response.appendHeader(name, value);
+    if (!NAME.test(name) || !VALUE.test(value)) {
+      throw new TypeError(`the header ${JSON.stringify(name)}: ${JSON.stringify(value)} is not one that HTTP can carry`);
+    }
+    if (!HOP_BY_HOP.has(name.toLowerCase())) text += `${name}: ${value}\r\n`;
   }
-  response.statusCode = status;
-  response.end(hasNoBody(status) ? undefined : body);
+  return `${text}${framing}\r\n`;
 }
 
-function sendJson(response, status, value) {
-  send(response, { status, headers: [["content-type", "application/json"]], body: Buffer.from(JSON.stringify(value)) });
+function statusLine(status) {
+  if (status === 200) return "HTTP/1.1 200 OK\r\n";
+  if (!Number.isInteger(status) || status < 200 || status > 999) {
+    throw new RangeError(`${status} is not the HTTP status of an answer; expected 200 to 999`);
+  }
+  const { STATUS_CODES } = require("node:http"); // here, because few functions need it, and it takes long to load
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`;
 }
 
-/** Log what the function threw, and tell the caller (RFC 9457). */
-function sendFailure(response, error, callId) {
-  process.stderr.write(userStack(error));
-  for (const name of response.getHeaderNames()) response.removeHeader(name);
+/** Header values are Latin-1 on the wire; what does not fit goes as UTF-8, as browsers read it. */
+function headBytes(text) {
+  return Buffer.from(text, NOT_LATIN1.test(text) ? "utf8" : "latin1");
+}
+
+/**
+ * A whole answer with its length. Throws for what HTTP cannot carry.
+ * @returns {string | Buffer[]} text that is sent as UTF-8, or buffers
+ */
+function encode({ status, headers, body }, { isHead, close }) {
+  if (hasNoBody(status)) return [headBytes(headText(status, headers, close ? CLOSE : ""))];
+  const isText = typeof body === "string";
+  const length = isText ? Buffer.byteLength(body) : body.length;
+  const usual = status === 200 && headers.length === 1 && headers[0][0] === "content-type" && USUAL.get(headers[0][1]);
+  if (usual) {
+    const head = `${usual}${length}\r\n${close ? CLOSE : ""}\r\n`;
+    if (isHead) return head;
+    return isText ? head + body : [Buffer.from(head, "latin1"), body];
+  }
+  const head = headBytes(headText(status, headers, `content-length: ${length}\r\n${close ? CLOSE : ""}`));
+  return isHead ? [head] : [head, isText ? Buffer.from(body) : body];
+}
+
+function json(status, value) {
+  return { status, headers: [["content-type", "application/json"]], body: JSON.stringify(value) };
+}
+
+/** What the caller of a function that threw is told (RFC 9457). */
+function failure(error, callId) {
   const { type, message } = described(error);
   const problem = {
     type: "urn:plat:error:function_error",
@@ -47,13 +85,42 @@ function sendFailure(response, error, callId) {
     error_message: message,
   };
   const headers = [["content-type", "application/problem+json"], ["x-plat-error", "function"]];
-  send(response, { status: 500, headers, body: Buffer.from(JSON.stringify(problem)) });
+  return { status: 500, headers, body: JSON.stringify(problem) };
 }
 
-/** One piece of a stream; resolves when the caller has taken enough. Rejects when `signal` is aborted. */
-async function writePiece(response, piece, signal) {
-  signal.throwIfAborted();
-  if (piece.length && !response.write(piece)) await once(response, "drain", { signal });
+/** The answer to what is no request. */
+function refusal(error) {
+  return { status: error.status, headers: [["content-type", "text/plain; charset=utf-8"]], body: `${error.message}\n` };
 }
 
-module.exports = { hasNoBody, send, sendFailure, sendJson, writeHead, writePiece };
+const CRLF = Buffer.from("\r\n");
+const LAST_CHUNK = Buffer.from("0\r\n\r\n");
+
+/** The bytes of an answer that comes piece by piece: chunked, or until the close for HTTP/1.0. */
+class Stream {
+  #isSilent;
+  #isChunked;
+
+  /** Throws for what HTTP cannot carry. */
+  constructor(request, status, headers, close) {
+    const isEmpty = hasNoBody(status);
+    this.#isSilent = isEmpty || request.method === "HEAD";
+    this.#isChunked = !isEmpty && request.isHttp11;
+    this.keepAlive = !close && (isEmpty || request.isHttp11);
+    const framing = (this.#isChunked ? "transfer-encoding: chunked\r\n" : "") + (this.keepAlive ? "" : CLOSE);
+    this.head = headBytes(headText(status, headers, framing));
+  }
+
+  /** Buffers to send for a piece of the body. */
+  data(piece) {
+    if (this.#isSilent || !piece.length) return [];
+    return this.#isChunked ? [Buffer.from(`${piece.length.toString(16)}\r\n`, "latin1"), piece, CRLF] : [piece];
+  }
+
+  /** Buffers to send at the end. */
+  end() {
+    return this.#isChunked && !this.#isSilent ? [LAST_CHUNK] : [];
+  }
+}
+
+module.exports = { Stream, encode, failure, hasNoBody, json, refusal };

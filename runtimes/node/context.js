@@ -1,21 +1,24 @@
 "use strict";
 // The handler's second argument, with the attribute names of AWS Lambda's context.
 
-/** One call. `signal` is aborted when the caller goes away. */
+/** One call. Made for every call: what few handlers ask for is worked out when they ask. */
 class Context {
   #order;
-  #deadline;
+  #exchange;
+  #began;
 
-  constructor(order, headers, signal) {
+  constructor(order, exchange) {
     this.#order = order;
-    const deadline = headers["x-deadline-ms"] ?? "";
-    this.#deadline = /^\d{1,15}$/.test(deadline) ? Number(deadline) : Date.now() + order.timeout_s * 1000;
-    this.awsRequestId = headers["x-call-id"] ?? "";
+    this.#exchange = exchange;
+    this.#began = Date.now();
+    this.awsRequestId = exchange.request.header("x-call-id") ?? "";
     this.callbackWaitsForEmptyEventLoop = false;
     this.identity = undefined;
     this.clientContext = undefined;
-    this.signal = signal;
   }
+
+  /** Aborted when the caller goes away. */
+  get signal() { return this.#exchange.signal; }
 
   get functionName() { return this.#order.function; }
   get functionVersion() { return String(this.#order.version); }
@@ -30,7 +33,12 @@ class Context {
 
   /** Until the caller gives up; never below 0. */
   getRemainingTimeInMillis() {
-    return Math.max(0, this.#deadline - Date.now());
+    return Math.max(0, this.#deadline() - Date.now());
+  }
+
+  #deadline() {
+    const deadline = this.#exchange.request.header("x-deadline-ms") ?? "";
+    return /^\d{1,15}$/.test(deadline) ? Number(deadline) : this.#began + this.#order.timeout_s * 1000;
   }
 }
 

@@ -1,5 +1,5 @@
 "use strict";
-// Requests as events, results as answers: `{ status, headers: [[name, value], ...], body: Buffer }`.
+// Requests as events, results as answers: `{ status, headers: [[name, value], ...], body: string | Buffer }`.
 
 const JSON_TYPE = "application/json";
 const TEXT_TYPE = "text/plain; charset=utf-8";
@@ -12,13 +12,17 @@ const BINARY = new RegExp(
 );
 const TEXT = new RegExp("^(text/|application/(json|javascript|xml|x-www-form-urlencoded))|[+](json|xml)$|^$");
 
+const REPLACEMENT = "\ufffd";
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 function mediaType(contentType = "") {
   return contentType.split(";")[0].trim().toLowerCase();
 }
 
+/** Only a body in which the quick decoder had to replace something can be no UTF-8. */
 function textOrNull(body) {
+  const text = body.utf8Slice(0, body.length);
+  if (!text.includes(REPLACEMENT)) return text;
   try {
     return utf8.decode(body);
   } catch {
@@ -29,7 +33,7 @@ function textOrNull(body) {
 /** The body as JSON whatever its type says (curl -d says it is a form), else as text, else as it is. */
 function bodyEvent(request, body) {
   if (body.length === 0) return null;
-  const kind = mediaType(request.headers["content-type"]);
+  const kind = mediaType(request.header("content-type"));
   if (BINARY.test(kind)) return body;
   const text = textOrNull(body);
   if (text === null) return body;
@@ -44,7 +48,7 @@ function bodyEvent(request, body) {
 /** AWS function URL payload 2.0; keys that would be empty (body, cookies, query) are left out. */
 function httpEvent(request, body, order) {
   const { path, query } = splitTarget(request.url);
-  const headers = joinedHeaders(request.headers);
+  const { headers } = request;
   const event = {
     version: "2.0",
     routeKey: "$default",
@@ -67,10 +71,6 @@ function httpEvent(request, body, order) {
 function splitTarget(target) {
   const mark = target.indexOf("?");
   return mark < 0 ? { path: target, query: "" } : { path: target.slice(0, mark), query: target.slice(mark + 1) };
-}
-
-function joinedHeaders(headers) {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, [value].flat().join(", ")]));
 }
 
 function queryOf(query) {
@@ -119,7 +119,7 @@ function toJson(value) {
     throw new TypeError(`a value that cannot be written as JSON was returned: ${error.message}`);
   }
   if (text === undefined) throw new TypeError(`a ${typeof value} that cannot be written as JSON was returned`);
-  return Buffer.from(text);
+  return text;
 }
 
 function isBytes(value) {
@@ -132,7 +132,7 @@ function toBuffer(value) {
 }
 
 function bodyAnswer(result) {
-  if (typeof result === "string") return answer(200, TEXT_TYPE, Buffer.from(result));
+  if (typeof result === "string") return answer(200, TEXT_TYPE, result);
   if (isBytes(result)) return answer(200, BYTES_TYPE, toBuffer(result));
   return answer(200, JSON_TYPE, toJson(result));
 }
@@ -144,7 +144,7 @@ function answer(status, type, body) {
 /** Lambda's answer; without `statusCode` the result is a JSON body, text being taken as JSON already. */
 function httpAnswer(result) {
   if (isHead(result)) return { ...headOf(result), body: lambdaBody(result) };
-  if (typeof result === "string") return answer(200, JSON_TYPE, Buffer.from(result));
+  if (typeof result === "string") return answer(200, JSON_TYPE, result);
   return bodyAnswer(result);
 }
 
@@ -169,7 +169,7 @@ function headOf(result) {
 
 function lambdaBody(result) {
   const body = result.body ?? "";
-  if (typeof body === "string") return Buffer.from(body, result.isBase64Encoded ? "base64" : "utf8");
+  if (typeof body === "string") return result.isBase64Encoded ? Buffer.from(body, "base64") : body;
   return isBytes(body) ? toBuffer(body) : toJson(body);
 }
 
@@ -177,12 +177,12 @@ function lambdaBody(result) {
 function streamPiece(item) {
   if (typeof item === "string") return Buffer.from(item);
   if (isBytes(item)) return toBuffer(item);
-  return Buffer.concat([toJson(item), Buffer.from("\n")]);
+  return Buffer.from(`${toJson(item)}\n`);
 }
 
 /** The content type of a generator's answer: what the caller asked for, else by the first item. */
 function streamType(request, first) {
-  if ((request.headers.accept ?? "").includes(EVENT_STREAM_TYPE)) return EVENT_STREAM_TYPE;
+  if ((request.header("accept") ?? "").includes(EVENT_STREAM_TYPE)) return EVENT_STREAM_TYPE;
   if (first === undefined || typeof first === "string") return TEXT_TYPE;
   return isBytes(first) ? BYTES_TYPE : NDJSON_TYPE;
 }

@@ -1,7 +1,7 @@
 "use strict";
 // The platform's own pages of an instance, /_plat/health and /_plat/load, and the state they tell.
 
-const { sendJson } = require("./answers.js");
+const { json } = require("./answers.js");
 const { OrderError, fromJson } = require("./order.js");
 
 const PREFIX = "/_plat/";
@@ -27,62 +27,69 @@ class Pages {
     return this.loading;
   }
 
-  async answer(request, response) {
-    const page = request.url.split("?")[0];
-    if (page === "/_plat/load") await this.#load(request, response);
-    else if (page === "/_plat/health") await this.#health(request, response);
-    else problem(response, 404, "not_found", `${page} is no page of an instance.`);
+  /** Rejects when the caller leaves within its order. */
+  async answer(exchange) {
+    const page = exchange.request.url.split("?")[0];
+    if (page === "/_plat/load") await this.#load(exchange);
+    else if (page === "/_plat/health") await this.#health(exchange);
+    else problem(exchange, 404, "not_found", `${page} is no page of an instance.`);
   }
 
   /** The answer to a call that comes while there is no function. */
-  refuse(response) {
-    if (this.error) problem(response, 503, this.error.code, this.error.message, this.error.trace);
-    else problem(response, 503, "not_loaded", "This instance has no function yet: POST /_plat/load first.");
+  refuse(exchange) {
+    if (this.error) this.#tellError(exchange, 503);
+    else problem(exchange, 503, "not_loaded", "This instance has no function yet: POST /_plat/load first.");
   }
 
-  async #health(request, response) {
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      return problem(response, 405, "method_not_allowed", `${request.method} /_plat/health: allowed is GET.`);
+  async #health(exchange) {
+    const { method } = exchange.request;
+    if (method !== "GET" && method !== "HEAD") {
+      return problem(exchange, 405, "method_not_allowed", `${method} /_plat/health: allowed is GET.`);
     }
     await this.loading;
-    if (this.error) return problem(response, 503, this.error.code, this.error.message, this.error.trace);
-    if (!this.order) return sendJson(response, 200, { warm: true });
+    if (this.error) return this.#tellError(exchange, 503);
+    if (!this.order) return exchange.respond(json(200, { warm: true }));
     const { function: name, version } = this.order;
-    return sendJson(response, 200, { function: name, version, in_flight: this.inFlight() });
+    return exchange.respond(json(200, { function: name, version, in_flight: this.inFlight() }));
   }
 
-  async #load(request, response) {
-    if (request.method !== "POST") {
-      return problem(response, 405, "method_not_allowed", `${request.method} /_plat/load: allowed is POST.`);
+  async #load(exchange) {
+    const { method } = exchange.request;
+    if (method !== "POST") {
+      return problem(exchange, 405, "method_not_allowed", `${method} /_plat/load: allowed is POST.`);
     }
-    const body = await bounded(request);
-    if (body === null) return problem(response, 413, "body_too_large", "The order is too large.");
-    if (this.order) return problem(response, 409, "already_loaded", "This instance has a function already.");
+    const body = await bounded(exchange);
+    if (body === null) return problem(exchange, 413, "body_too_large", "The order is too large.");
+    if (this.order) return problem(exchange, 409, "already_loaded", "This instance has a function already.");
     let order;
     try {
       order = fromJson(body, this.instance);
     } catch (error) {
-      if (error instanceof OrderError) return problem(response, 400, "bad_request", error.message);
+      if (error instanceof OrderError) return problem(exchange, 400, "bad_request", error.message);
       throw error;
     }
     await this.load(order);
-    if (this.error) return problem(response, 422, this.error.code, this.error.message, this.error.trace);
-    return sendJson(response, 200, { function: order.function, version: order.version, in_flight: 0 });
+    if (this.error) return this.#tellError(exchange, 422);
+    return exchange.respond(json(200, { function: order.function, version: order.version, in_flight: 0 }));
+  }
+
+  #tellError(exchange, status) {
+    problem(exchange, status, this.error.code, this.error.message, this.error.trace);
   }
 }
 
-async function bounded(request) {
+async function bounded(exchange) {
   const pieces = [];
   let size = 0;
-  for await (const piece of request) {
+  for (let piece = await exchange.read(); piece !== null; piece = await exchange.read()) {
     size += piece.length;
     if (size <= ORDER_LIMIT_BYTES) pieces.push(piece);
   }
   return size <= ORDER_LIMIT_BYTES ? Buffer.concat(pieces) : null;
 }
 
-function problem(response, status, code, detail, traceback = "") {
-  sendJson(response, status, { code, detail, traceback });
+function problem(exchange, status, code, detail, traceback = "") {
+  exchange.respond(json(status, { code, detail, traceback }));
 }
 
 module.exports = { PREFIX, Pages };

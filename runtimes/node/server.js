@@ -5,38 +5,40 @@
 // and elsewhere the limit is on the process, which holds buffers too.
 
 const fs = require("node:fs");
-const http = require("node:http");
-const answers = require("./answers.js");
+const net = require("node:net");
 const { callerOf } = require("./calls.js");
+const { Connection } = require("./connection.js");
 const { load } = require("./loader.js");
 const { OrderError, fromEnviron } = require("./order.js");
 const { PREFIX, Pages } = require("./pages.js");
 
-const HEAD_LIMIT_BYTES = 64 * 1024;
+const BACKLOG = 1024;
 
+/** Serves connections; it is the engine that they ask. */
 class Instance {
   #socketPath;
   #server;
   #pages;
   #call = null;
+  #connections = new Set();
   #inFlight = new Set();
-  #isStopping = false;
+  #isClosed = false;
 
   constructor(socketPath, instance) {
+    this.isStopping = false;
     this.#socketPath = socketPath;
     this.#pages = new Pages(instance, (order) => this.#load(order), () => this.#inFlight.size);
-    const options = { maxHeaderSize: HEAD_LIMIT_BYTES, keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0 };
-    this.#server = http.createServer(options, (request, response) => this.#serve(request, response));
     // A caller that closes its side must not make Node close ours: our close says that the handler ended.
-    this.#server.httpAllowHalfOpen = true;
-    this.#server.on("clientError", refuse);
+    this.#server = net.createServer({ allowHalfOpen: true }, (socket) => {
+      this.#connections.add(new Connection(socket, this));
+    });
   }
 
   /** Listen, then load the order if there is one. Who may connect is decided by the folder's mode. */
-  start(order) {
+  listen(order) {
     fs.rmSync(this.#socketPath, { force: true });
     process.on("SIGTERM", () => this.#stop());
-    this.#server.listen({ path: this.#socketPath, backlog: 1024, readableAll: true, writableAll: true });
+    this.#server.listen({ path: this.#socketPath, backlog: BACKLOG, readableAll: true, writableAll: true });
     if (order) this.#pages.load(order);
   }
 
@@ -49,77 +51,71 @@ class Instance {
     }
   }
 
-  async #serve(request, response) {
-    if (this.#isStopping) response.shouldKeepAlive = false;
-    if (request.url.startsWith(PREFIX)) {
-      await this.#pages.answer(request, response).catch((error) => {
-        if (!request.destroyed) throw error; // else the caller has left within the order
-      });
-      return;
+  // --- called by connections
+
+  /** Serve a call or a page. */
+  start(exchange) {
+    if (exchange.request.url.startsWith(PREFIX)) {
+      this.#answerPage(exchange);
+    } else if (this.#call === null) {
+      this.#startLoaded(exchange);
+    } else {
+      this.#inFlight.add(exchange);
+      this.#call(exchange);
     }
-    await this.#pages.loading;
-    if (this.#call === null) {
-      this.#pages.refuse(response);
-      return;
-    }
-    this.#inFlight.add(response);
-    await this.#answer(request, response);
-    this.#inFlight.delete(response);
+  }
+
+  /** The handler has ended. */
+  ended(exchange) {
+    this.#inFlight.delete(exchange);
     this.#exitIfDrained();
   }
 
-  /** Ends when the handler has ended, and closes the connection then if the caller has gone. */
-  async #answer(request, response) {
-    const { socket } = request;
-    const gone = new AbortController();
-    const leave = () => gone.abort();
-    socket.once("end", leave).once("close", leave);
-    try {
-      await this.#call(request, response, gone.signal);
-    } catch (error) {
-      if (gone.signal.aborted) socket.destroy();
-      else this.#fail(error, request, response);
-    } finally {
-      socket.removeListener("end", leave).removeListener("close", leave);
-    }
-    if (gone.signal.aborted) socket.destroy();
-    else if (this.#isStopping && response.writableEnded) response.once("finish", () => socket.end());
+  /** A connection is closed. */
+  left(connection) {
+    this.#connections.delete(connection);
   }
 
-  /** Once a part of the answer went out, cutting the connection tells the caller. */
-  #fail(error, request, response) {
-    const isCut = response.headersSent;
-    if (!isCut) answers.sendFailure(response, error, request.headers["x-call-id"] ?? "");
-    else {
-      process.stderr.write(require("./stacks.js").userStack(error));
-      request.socket.destroySoon();
+  // ---
+
+  /** An error here is ours, or the caller's who left within the order. */
+  async #answerPage(exchange) {
+    try {
+      await this.#pages.answer(exchange);
+    } catch (error) {
+      if (!exchange.isGone) throw error;
     }
+    exchange.ended();
+  }
+
+  async #startLoaded(exchange) {
+    await this.#pages.loading;
+    if (this.#call !== null) {
+      this.#inFlight.add(exchange);
+      this.#call(exchange);
+      return;
+    }
+    this.#pages.refuse(exchange);
+    exchange.ended();
   }
 
   /** SIGTERM: nobody comes in any more; requests that are here already are read and served. */
   #stop() {
-    this.#isStopping = true;
-    for (const response of this.#inFlight) response.shouldKeepAlive = false;
-    this.#server.close(() => process.exit(0));
-    setImmediate(() => setImmediate(() => this.#exitIfDrained()));
+    if (this.isStopping) return;
+    this.isStopping = true;
+    this.#server.close(() => {
+      this.#isClosed = true;
+      this.#exitIfDrained();
+    });
+    setImmediate(() => setImmediate(() => {
+      for (const connection of this.#connections) connection.closeIfIdle();
+    }));
   }
 
+  /** A handler can go on after its answer and its connection's end. */
   #exitIfDrained() {
-    if (this.#isStopping) this.#server.closeIdleConnections();
+    if (this.#isClosed && this.#inFlight.size === 0) process.exit(0);
   }
-}
-
-/** What is no request is answered 400; a caller that left within one is answered nothing. */
-function refuse(error, socket) {
-  const hasLeft = error.code === "ECONNRESET" || error.code === "HPE_INVALID_EOF_STATE";
-  if (hasLeft || !socket.writable) {
-    socket.destroy(error);
-    return;
-  }
-  const status = error.code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large" : "400 Bad Request";
-  const text = `${error.message}\n`;
-  const head = `HTTP/1.1 ${status}\r\ncontent-type: text/plain\r\ncontent-length: ${Buffer.byteLength(text)}`;
-  socket.end(`${head}\r\nconnection: close\r\n\r\n${text}`);
 }
 
 function main() {
@@ -129,7 +125,7 @@ function main() {
     process.exit(1);
   }
   try {
-    new Instance(socketPath, instance).start(fromEnviron(process.env));
+    new Instance(socketPath, instance).listen(fromEnviron(process.env));
   } catch (error) {
     if (!(error instanceof OrderError)) throw error;
     process.stderr.write(`${error.message}\n`);

@@ -2,8 +2,12 @@
 const assert = require("node:assert/strict");
 const test = require("node:test");
 const events = require("../../../../runtimes/node/events.js");
+const { parseHead } = require("../../../../runtimes/node/http1.js");
 
-const request = (headers = {}, url = "/", method = "POST") => ({ headers, url, method });
+const request = (headers = {}, url = "/", method = "POST") => {
+  const fields = Object.entries({ host: "x", ...headers }).map(([name, value]) => `${name}: ${value}\r\n`);
+  return parseHead(Buffer.from(`${method} ${url} HTTP/1.1\r\n${fields.join("")}\r\n`));
+};
 const order = { function: "hello" };
 
 for (const [type, body, event] of [
