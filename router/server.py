@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import re
 import secrets
 import time
 from collections import Counter
@@ -32,6 +33,9 @@ HOLD_S = 5.0
 """Idle slots are kept this long, or half of the function's `idle_s` if that is less."""
 
 BACKLOG = 1024
+
+_HOST = re.compile(r"[0-9A-Za-z\-._~!$&'()*+,;=:%\[\]]{0,255}")
+"""The bytes of host and port (RFC 3986, 3.2.2)."""
 
 
 class Router:
@@ -128,6 +132,9 @@ def _misread(request: web.BaseRequest) -> str | None:
     encodings = [each.lower() for each in request.headers.getall("Transfer-Encoding", ())]
     if encodings not in ([], ["chunked"]):
         return f"The only Transfer-Encoding is chunked, not {', '.join(encodings)!r}."
+    for host in request.headers.getall("Host", ()):
+        if not _HOST.fullmatch(host):
+            return f"The Host header {host[:80]!a} names no host."
     return None
 
 
