@@ -1,0 +1,201 @@
+"""A call that is cancelled on its way to a slot and a connection: at each place where it waits.
+
+The order of events is forced: served, then cancelled, before the call could run.
+"""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from plat.address import Address
+from plat.errors import PlatError
+from plat.feed import Faulted, Grant, Route, RouteVersion
+from router import calls as calls_module
+from router.admission import Admission
+from router.calls import Calls
+from router.feed import PoolLink
+from router.limits import Limiter
+from router.metrics import Metrics
+from router.routes import parse_target
+from router.slots import InstanceSlots
+from router.streaming import _Call
+from router.upstream import UnreachableError, UpstreamConnection
+
+V = "f-1"
+VERSION = RouteVersion(V, 1, 1, 30.0)
+ROUTE = Route("f", 1, False, "public", 60.0, None, None, [VERSION])
+
+
+class Rig:
+    """The tables of a router, and connections that are made when the test says so."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.link = PoolLink("r1", Address(path="/nowhere"), clock=lambda: 0.0, queue_limit=10)
+        self.slots = self.link.slots
+        admission = Admission(self.link.routes, self.link.tokens, Limiter(1), 1000)
+        self.calls = Calls(
+            admission=admission, slots=self.slots, pool=self.link, metrics=Metrics(), queue_timeout_s=30
+        )
+        self.connecting: list[asyncio.Future[UpstreamConnection]] = []
+        patch.setattr(calls_module, "connect", self._connect)
+
+    async def _connect(self, address: Address) -> UpstreamConnection:
+        self.connecting.append(asyncio.get_running_loop().create_future())
+        return await self.connecting[-1]
+
+    def call(self) -> "asyncio.Task[tuple[InstanceSlots, UpstreamConnection]]":
+        """A call that asks for a slot and a connection."""
+        request = cast(Any, None)  # is not looked at before there is a connection
+        call = _Call(self.calls, request, parse_target("/function/f"), ROUTE, VERSION, "id")
+        return asyncio.get_running_loop().create_task(call._instance_and_connection())
+
+    def grant(self, instance: str = "a") -> None:
+        self.slots.grant(Grant(instance, V, f"unix:/{instance}", 1), 0.0)
+
+    def counts(self) -> tuple[int, int]:
+        """Calls that wait, calls in flight."""
+        version = self.slots.version(V)
+        return version.waiting, version.in_flight
+
+    def is_free(self) -> bool:
+        instance = self.slots.take(V, 0.0)
+        if instance is not None:
+            self.slots.release(instance, 0.0)
+        return instance is not None
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
+    return Rig(monkeypatch)
+
+
+async def cancelled(call: "asyncio.Task[tuple[InstanceSlots, UpstreamConnection]]") -> None:
+    call.cancel()
+    await asyncio.wait([call])
+    assert call.cancelled()
+
+
+async def test_cancelled_while_it_waits(rig: Rig) -> None:
+    call = rig.call()
+    await settle()
+    assert rig.counts() == (1, 0)
+    await cancelled(call)
+    assert rig.counts() == (0, 0)
+    rig.grant()
+    assert rig.is_free()
+
+
+async def test_handed_a_slot_and_cancelled_before_it_could_run(rig: Rig) -> None:
+    call = rig.call()
+    await settle()
+    rig.grant()
+    assert rig.counts() == (0, 1)
+    await cancelled(call)
+    assert rig.counts() == (0, 0)
+    assert rig.is_free()
+
+
+async def test_cancelled_and_then_served_before_it_could_run(rig: Rig) -> None:
+    call = rig.call()
+    await settle()
+    call.cancel()
+    rig.grant()
+    await asyncio.wait([call])
+    assert rig.counts() == (0, 0)
+    assert rig.is_free()
+
+
+async def test_what_it_was_handed_goes_to_the_next(rig: Rig) -> None:
+    first, second = rig.call(), rig.call()
+    await settle()
+    rig.grant()
+    await cancelled(first)
+    await settle()
+    assert rig.counts() == (0, 1)
+    assert len(rig.connecting) == 1
+    await cancelled(second)
+    assert rig.is_free()
+
+
+async def test_too_late_and_cancelled_at_once(rig: Rig) -> None:
+    call = rig.call()
+    await settle()
+    rig.slots.fail_waiters(V, PlatError("no_instance", "late"))
+    await cancelled(call)
+    rig.grant()
+    assert rig.is_free()
+    assert rig.counts() == (0, 0)
+
+
+async def test_too_late_leaves_the_queue(rig: Rig) -> None:
+    rig.calls.queue_timeout_s = 0.0
+    with pytest.raises(PlatError) as late:
+        await rig.call()
+    assert late.value.code == "no_instance"
+    assert rig.counts() == (0, 0)
+
+
+async def test_cancelled_before_its_first_step(rig: Rig) -> None:
+    rig.grant()
+    await cancelled(rig.call())
+    assert rig.is_free()
+    assert rig.connecting == []
+
+
+async def test_cancelled_while_it_connects(rig: Rig) -> None:
+    rig.grant()
+    call = rig.call()
+    await settle()
+    assert rig.counts() == (0, 1)
+    await cancelled(call)
+    assert rig.counts() == (0, 0)
+    assert rig.is_free()
+
+
+async def test_connected_and_cancelled_before_it_could_run(rig: Rig) -> None:
+    rig.grant()
+    call = rig.call()
+    await settle()
+    rig.connecting[0].set_result(UpstreamConnection())
+    await cancelled(call)
+    assert rig.is_free()
+
+
+async def test_unreachable_and_cancelled_before_it_could_run(rig: Rig) -> None:
+    rig.grant()
+    call = rig.call()
+    await settle()
+    rig.connecting[0].set_exception(UnreachableError("nobody listens"))
+    await cancelled(call)
+    assert rig.counts() == (0, 0)
+    assert rig.is_free()
+
+
+async def test_unreachable_costs_another_attempt_and_the_instance(rig: Rig) -> None:
+    rig.grant("a")
+    call = rig.call()
+    await settle()
+    rig.connecting[0].set_exception(UnreachableError("nobody listens"))
+    await settle()
+    assert rig.counts() == (1, 0)
+    assert [each for each in rig.link._outbox if isinstance(each, Faulted)] == [Faulted("a", "unreachable")]
+    rig.grant("b")
+    await settle()
+    upstream = UpstreamConnection()
+    rig.connecting[1].set_result(upstream)
+    instance, connection = await call
+    assert (instance.id, connection) == ("b", upstream)
+    assert rig.counts() == (0, 1)
+
+
+async def test_an_address_that_is_none_loses_no_slot(rig: Rig) -> None:
+    rig.slots.grant(Grant("a", V, "nonsense", 1), 0.0)
+    with pytest.raises(ValueError, match="nonsense"):
+        await rig.call()
+    assert rig.is_free()
