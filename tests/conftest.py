@@ -98,8 +98,11 @@ def _labelled(label: str) -> set[str]:
 
 def _children() -> set[int]:
     """Of this process, and dead ones that nobody reaped."""
-    tasks = Path("/proc/self/task").glob("*/children")
-    return {int(pid) for task in tasks for pid in task.read_text().split()}
+    found: set[int] = set()
+    for path in Path("/proc/self/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            found.update(int(pid) for pid in path.read_text().split())
+    return found
 
 
 def _end(pid: int) -> None:

@@ -6,7 +6,7 @@ const { parseHead } = require("../../../../runtimes/node/http1.js");
 
 const request = (headers = {}, url = "/", method = "POST") => {
   const fields = Object.entries({ host: "x", ...headers }).map(([name, value]) => `${name}: ${value}\r\n`);
-  return parseHead(Buffer.from(`${method} ${url} HTTP/1.1\r\n${fields.join("")}\r\n`));
+  return parseHead(`${method} ${url} HTTP/1.1\r\n${fields.join("")}`);
 };
 const order = { function: "hello" };
 
