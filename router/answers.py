@@ -182,15 +182,16 @@ class Answer:
 
     def _feed_final(self, made: Rewritten, data: bytes, end: int) -> bytes:
         self.head = made.head
-        self.begun = True
         out = made.start + self._call_id + (made.closing if self._close else made.ending)
         if len(data) - end == made.head.length:
-            self.complete = True
+            self.begun = self.complete = True
             return out + data[end:]
         self._body = body_of(made.head)
         self._chunked = made.head.length is None
         self._incoming += data[end:]
-        return out + self._feed_body(self._body)
+        out += self._feed_body(self._body)
+        self.begun = True  # not before: a body that is wrong at once takes its head along
+        return out
 
     def _interim(self, made: Rewritten) -> bytes:
         if made.head.status == 101:

@@ -283,8 +283,11 @@ REFUSED = {
 
 @pytest.mark.parametrize("data", REFUSED.values(), ids=REFUSED.keys())
 def test_an_answer_to_refuse(data: bytes) -> None:
+    """Nothing of it has gone out, so that the client can be told."""
+    each = new()
     with pytest.raises(BadResponseError):
-        fed(data)
+        each.feed(data)
+    assert not each.begun
 
 
 @pytest.mark.parametrize("data", REFUSED.values(), ids=REFUSED.keys())
