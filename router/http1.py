@@ -268,7 +268,8 @@ class ChunkedBody:
         self._trailer_bytes += len(line)
         if self._trailer_bytes > _TRAILER_LIMIT_BYTES:
             raise BadResponseError("the trailers are too long")
-        if line and not _FIELD.fullmatch(line):
+        framing = line.partition(b":")[0].lower() in (b"content-length", b"transfer-encoding")
+        if line and (framing or not _FIELD.fullmatch(line)):
             raise BadResponseError(f"{line[:40]!r} is no trailer")
         self.complete = not line
 

@@ -43,8 +43,8 @@ ANSWERS_OTHERS_REFUSE = {
     # RFC 9112, 7.1.1, allows white space before an extension ("bad whitespace"); h11 does not.
     "h11": ["illegal chunk header"],
     # llhttp reads the grammar of extensions, which http1 takes as text. They are dropped, and end at the
-    # line's end for both. It also looks for framing headers in trailers, where they have no meaning.
-    "aiohttp C": ["Invalid character in chunk extensions", "Content-Length can't be present", _OLD_WEBSOCKET],
+    # line's end for both.
+    "aiohttp C": ["Invalid character in chunk extensions", _OLD_WEBSOCKET],
     "aiohttp Python": [_OLD_WEBSOCKET],
 }
 """What another parser may refuse of what http1 takes: reasons, as patterns. None may read it differently."""

@@ -277,6 +277,10 @@ REFUSED = {
     "a trailer that ends in a bare LF": answer(b"Transfer-Encoding: chunked", body=b"0\r\nX: a\n\r\n\r\n"),
     "a trailer with a bare CR": answer(b"Transfer-Encoding: chunked", body=b"0\r\nX: a\rb\r\n\r\n"),
     "a trailer without a colon": answer(b"Transfer-Encoding: chunked", body=b"0\r\nHTTP/1.1 200 OK\r\n\r\n"),
+    "a length as a trailer": answer(b"Transfer-Encoding: chunked", body=b"0\r\nContent-Length: 0\r\n\r\n"),
+    "an encoding as a trailer": answer(
+        b"Transfer-Encoding: chunked", body=b"0\r\ntransfer-encoding: chunked\r\n\r\n"
+    ),
     "a folded trailer": answer(b"Transfer-Encoding: chunked", body=b"0\r\nX: a\r\n b\r\n\r\n"),
 }
 
