@@ -14,7 +14,7 @@ from tests.fuzz.readers import AiohttpReader
 
 bounded = settings(
     derandomize=True,
-    max_examples=1500,
+    max_examples=800,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
