@@ -6,28 +6,21 @@ bytes, on the same connection. Both paths ask the same admission, slots and metr
 """
 
 import asyncio
-import secrets
 import time
 from enum import Enum
-from itertools import count
 from typing import cast
 
 from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from plat.tasks import spawn
-from router.answers import Answer, AnswerHeads, Refusals, refusal
-from router.calls import CLIENT_GONE, Calls, Held, give_back, idle_connection
-from router.downstream import ClientServer
+from router.answers import Answer, refusal
+from router.calls import CLIENT_GONE, Held, give_back, idle_connection
+from router.clients import BODY_LIMIT_BYTES, Clients
 from router.http1 import BadResponseError
-from router.recognise import Recognised, may_become, recognise
+from router.recognise import Recognised, may_become
 from router.slots import InstanceSlots, Waiter
 from router.upstream import UnreachableError, UpstreamConnection
 
-BODY_LIMIT_BYTES = 64 * 1024
-"""Largest body the fast path takes; a larger one is streamed by the other."""
-
-REMEMBERED_HEADS = 4096
-REMEMBERED_HEAD_BYTES = 1024
 IDLE_S = 75.0
 """Idle client connections are closed after this (nginx's default)."""
 
@@ -45,74 +38,6 @@ class State(Enum):
     CLOSED = 4
 
 
-class FastPath:
-    """What the connections of one router share."""
-
-    def __init__(self, calls: Calls, server: ClientServer, connection_limit: int) -> None:
-        self.calls = calls
-        self._server = server
-        self._connection_limit = connection_limit
-        self.connections: set[FastConnection] = set()
-        self.closing = False
-        self.empty = asyncio.Event()
-        """Set once the path is closing and its last connection has ended."""
-        self._prefix = secrets.token_hex(8).encode()
-        self._numbers = count(1)
-        self.body_limit_bytes = min(BODY_LIMIT_BYTES, calls.admission.body_limit_bytes)
-        self._requests: dict[bytes, Recognised] = {}
-        self.answers = AnswerHeads()
-        self.refusals = Refusals()
-
-    def connection(self) -> "FastConnection":
-        return FastConnection(self)
-
-    def hand_over(self) -> asyncio.Protocol:
-        """A connection of the streaming path."""
-        return self._server()
-
-    @property
-    def is_full(self) -> bool:
-        return len(self.connections) + self._server.open >= self._connection_limit
-
-    def call_id(self) -> bytes:
-        return b"%b-%x" % (self._prefix, next(self._numbers))
-
-    def recognised(self, head: bytes) -> Recognised | None:
-        """What `recognise` makes of a head, remembered by its bytes: clients repeat themselves."""
-        known = self._requests.get(head)
-        if known is None:
-            known = recognise(head)
-            if known is not None and len(head) <= REMEMBERED_HEAD_BYTES:
-                if len(self._requests) >= REMEMBERED_HEADS:
-                    self._requests.clear()
-                self._requests[head] = known
-        return known
-
-    def tick(self, now: float) -> None:
-        """Deadlines, a few times a second: none is exact, and none costs a timer."""
-        for connection in [each for each in self.connections if now >= each.deadline]:
-            connection.late()
-
-    def close(self) -> None:
-        """No further request on any connection: the idle ones end now, the others after their answer."""
-        self.closing = True
-        for connection in list(self.connections):
-            connection.close_if_idle()
-        self._note_empty()
-
-    def forget(self, connection: "FastConnection") -> None:
-        self.connections.discard(connection)
-        self._note_empty()
-
-    def _note_empty(self) -> None:
-        if self.closing and not self.connections:
-            self.empty.set()
-
-    def abort(self) -> None:
-        for connection in list(self.connections):
-            connection.abort()
-
-
 class FastConnection(asyncio.Protocol):
     """One client connection, one call at a time; what comes meanwhile waits in the buffer."""
 
@@ -121,9 +46,9 @@ class FastConnection(asyncio.Protocol):
         "_body",
         "_buffer",
         "_call_id",
+        "_clients",
         "_instance",
         "_is_retry",
-        "_path",
         "_peer",
         "_request",
         "_route",
@@ -137,8 +62,8 @@ class FastConnection(asyncio.Protocol):
         "deadline",
     )
 
-    def __init__(self, path: FastPath) -> None:
-        self._path = path
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
         self._state = State.IDLE
         self._buffer = b""
         self._request: Recognised
@@ -163,15 +88,15 @@ class FastConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit asyncio's
         peer = transport.get_extra_info("peername")
         self._peer = (str(peer[0]) if isinstance(peer, tuple) else "").encode()
-        if self._path.is_full:
+        if self._clients.is_full:
             self._state = State.CLOSED
             error = PlatError(
                 "too_many_connections", "The router has all the connections it may have.", retry_after_s=1
             )
-            self._transport.write(refusal(error, self._path.call_id().decode(), is_head=False, close=True))
+            self._transport.write(refusal(error, self._clients.call_id().decode(), is_head=False, close=True))
             self._transport.close()
             return
-        self._path.connections.add(self)
+        self._clients.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         if self._state is State.IDLE or self._state is State.READING:
@@ -183,7 +108,7 @@ class FastConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         state, self._state = self._state, State.CLOSED
-        self._path.forget(self)
+        self._clients.forget(self)
         if state is State.WAITING:
             self._leave_queue()
         elif state is State.IN_FLIGHT and self._upstream is not None:
@@ -210,12 +135,12 @@ class FastConnection(asyncio.Protocol):
             self._wait_for_more(data, is_possible=may_become(data))
             return
         head = data[:end]
-        request = self._path.recognised(head)
+        request = self._clients.recognised(head)
         if request is None:
             self._hand_over(data)
             return
         length = request.length
-        if length > self._path.body_limit_bytes:
+        if length > self._clients.body_limit_bytes:
             self._hand_over(data)
             return
         if len(data) - end < length:
@@ -238,16 +163,16 @@ class FastConnection(asyncio.Protocol):
     def _hand_over(self, data: bytes) -> None:
         """To aiohttp, for good: it reads everything that HTTP/1.1 knows."""
         self._state = State.CLOSED
-        self._path.forget(self)
-        handler = self._path.hand_over()
+        self._clients.forget(self)
+        handler = self._clients.hand_over()
         self._transport.set_protocol(handler)
         handler.connection_made(self._transport)
         handler.data_received(data)
 
     def _begin(self, request: Recognised) -> None:
-        calls = self._path.calls
+        calls = self._clients.calls
         self._started = now = time.monotonic()
-        self._call_id = request.call_id or self._path.call_id()
+        self._call_id = request.call_id or self._clients.call_id()
         self._is_retry = False
         try:
             self._route, self._version = calls.admit(request.target, request.authorization, now)
@@ -262,9 +187,9 @@ class FastConnection(asyncio.Protocol):
 
     def _wait_for_slot(self, now: float) -> None:
         future: asyncio.Future[InstanceSlots] = asyncio.get_running_loop().create_future()
-        self._waiter = self._path.calls.slots.wait(self._version.id, future, now)
+        self._waiter = self._clients.calls.slots.wait(self._version.id, future, now)
         self._state = State.WAITING
-        self.deadline = now + self._path.calls.queue_timeout_s
+        self.deadline = now + self._clients.calls.queue_timeout_s
         future.add_done_callback(self._served)
 
     def _served(self, future: "asyncio.Future[InstanceSlots]") -> None:
@@ -281,12 +206,12 @@ class FastConnection(asyncio.Protocol):
     def _leave_queue(self) -> None:
         waiter, self._waiter = self._waiter, None
         assert waiter is not None
-        self._path.calls.slots.leave(self._version.id, waiter, time.monotonic())
+        self._clients.calls.slots.leave(self._version.id, waiter, time.monotonic())
 
     # --- to the instance
 
     def _send(self, instance: InstanceSlots, now: float) -> None:
-        self._path.calls.metrics.queued(now - self._started)
+        self._clients.calls.metrics.queued(now - self._started)
         self._instance = instance
         self._state = State.IN_FLIGHT
         self.deadline = now + self._version.timeout_s
@@ -302,10 +227,10 @@ class FastConnection(asyncio.Protocol):
         self._upstream = upstream
         request = self._request
         self._answer = Answer(
-            self._path.answers,
+            self._clients.answers,
             self._call_id,
             is_head=request.is_head,
-            close=request.close or self._path.closing,
+            close=request.close or self._clients.closing,
         )
         forward = request.forward_authorized if self._route.auth == "public" else request.forward
         deadline_ms = (time.time() + self._version.timeout_s) * 1000
@@ -317,7 +242,7 @@ class FastConnection(asyncio.Protocol):
 
     async def _connect(self, instance: InstanceSlots) -> None:
         """The first call on a slot has no connection yet."""
-        calls = self._path.calls
+        calls = self._clients.calls
         try:
             upstream = await calls.connection(instance)
         except UnreachableError:
@@ -328,11 +253,11 @@ class FastConnection(asyncio.Protocol):
 
     def _connect_ended(self, task: "asyncio.Task[None]", instance: InstanceSlots) -> None:
         if task.cancelled() or task.exception() is not None:
-            self._path.calls.slots.release(instance, time.monotonic())
+            self._clients.calls.slots.release(instance, time.monotonic())
 
     def _try_another(self) -> None:
         now = time.monotonic()
-        instance = self._path.calls.slots.take(self._version.id, now)
+        instance = self._clients.calls.slots.take(self._version.id, now)
         if instance is not None:
             self._send(instance, now)
             return
@@ -374,21 +299,21 @@ class FastConnection(asyncio.Protocol):
             self._complete(out)
 
     def _may_retry(self, upstream: UpstreamConnection) -> bool:
-        return self._path.calls.may_retry(self._route.name, self._request.method, upstream)
+        return self._clients.calls.may_retry(self._route.name, self._request.method, upstream)
 
     def _complete(self, out: bytes) -> None:
         """The slot is free before the client has read the answer."""
         upstream, self._upstream = self._upstream, None
         assert upstream is not None
         upstream.detach()
-        give_back(self._path.calls.slots, self._instance, upstream, reusable=self._answer.reusable)
+        give_back(self._clients.calls.slots, self._instance, upstream, reusable=self._answer.reusable)
         self._count(self._answer.status)
         self._answered(out)
 
     def _answered(self, out: bytes) -> None:
         """The answer is out: on to the next request, or the end."""
         self._transport.write(out)
-        if self._request.close or self._path.closing:
+        if self._request.close or self._clients.closing:
             self._state = State.CLOSED
             self._transport.close()
             return
@@ -416,18 +341,18 @@ class FastConnection(asyncio.Protocol):
                 self._transport.abort()
             case State.WAITING:
                 self._leave_queue()
-                self._refuse(self._path.calls.no_instance(name), name)
+                self._refuse(self._clients.calls.no_instance(name), name)
             case State.IN_FLIGHT if self._upstream is not None:
-                self._fail(self._path.calls.timed_out(name, self._take_held(), self._version.timeout_s))
+                self._fail(self._clients.calls.timed_out(name, self._take_held(), self._version.timeout_s))
             case _:
                 return  # a connection attempt has a limit of its own
 
     def _bad_response(self, error: BadResponseError) -> None:
         held = self._take_held()
-        self._fail(self._path.calls.bad_response(self._route.name, held, self._version.timeout_s, error))
+        self._fail(self._clients.calls.bad_response(self._route.name, held, self._version.timeout_s, error))
 
     async def _crashed(self, held: Held) -> None:
-        failure = await self._path.calls.crashed(self._route.name, held)
+        failure = await self._clients.calls.crashed(self._route.name, held)
         self._fail(failure)
 
     def _fail(self, error: PlatError) -> None:
@@ -440,21 +365,21 @@ class FastConnection(asyncio.Protocol):
             self._refuse(error, self._route.name)
 
     def _refuse(self, error: PlatError, function: str) -> None:
-        calls, request = self._path.calls, self._request
+        calls, request = self._clients.calls, self._request
         calls.metrics.call_ended(
             calls.function_label(function), error.status, time.monotonic() - self._started
         )
-        close = request.close or self._path.closing
-        self._answered(self._path.refusals.of(error, self._call_id, is_head=request.is_head, close=close))
+        close = request.close or self._clients.closing
+        self._answered(self._clients.refusals.of(error, self._call_id, is_head=request.is_head, close=close))
 
     def _take_held(self) -> Held:
         upstream, self._upstream = self._upstream, None
         assert upstream is not None
         upstream.detach()
-        return Held(self._path.calls.slots, self._instance, upstream)
+        return Held(self._clients.calls.slots, self._instance, upstream)
 
     def _count(self, status: int) -> None:
-        self._path.calls.metrics.call_ended(self._route.name, status, time.monotonic() - self._started)
+        self._clients.calls.metrics.call_ended(self._route.name, status, time.monotonic() - self._started)
 
     # --- the end
 

@@ -17,9 +17,10 @@ from plat.tasks import cancel, spawn
 from plat.web import call_id_of, problem_response, start_site
 from router.admission import Admission
 from router.calls import Calls
+from router.clients import Clients
 from router.control import ControlProxy, is_control
 from router.downstream import ClientServer
-from router.fastpath import IDLE_S, FastPath
+from router.fastpath import IDLE_S, FastConnection
 from router.feed import PoolLink
 from router.limits import Limiter
 from router.metrics import Metrics
@@ -62,7 +63,7 @@ class Router:
             access_log=None,
             keepalive_timeout=IDLE_S,
         )
-        self.fast_path = FastPath(calls, self.server, settings.connection_limit)
+        self.clients = Clients(calls, self.server, settings.connection_limit)
         upload_limit_bytes = max(settings.body_limit_bytes, settings.archive_limit_bytes)
         self._control = ControlProxy(settings.control, upload_limit_bytes)
 
@@ -87,20 +88,18 @@ class Router:
             self.link.return_idle(self._hold_s)
             self.link.slots.forget_empty()
             self._limiter.keep(self.link.routes.__contains__)
-            self.fast_path.tick(time.monotonic())
+            self.clients.tick(time.monotonic())
 
     async def drain(self, drain_s: float) -> None:
         """Calls in flight finish, for `drain_s` seconds at most. Nothing listens any more."""
         log.info("router stops", in_flight=sum(each.in_flight for each in self.link.slots.versions()))
-        self.fast_path.close()
+        self.clients.close()
         try:
             async with asyncio.timeout(drain_s):
-                await self.fast_path.empty.wait()
+                await self.clients.empty.wait()
         except TimeoutError:
-            log.warning(
-                "calls are cut: they did not end in time", connections=len(self.fast_path.connections)
-            )
-        self.fast_path.abort()
+            log.warning("calls are cut: they did not end in time", connections=len(self.clients.connections))
+        self.clients.abort()
 
     def close(self) -> None:
         """What is left when every call has ended: idle connections to instances."""
@@ -176,7 +175,11 @@ async def serve(settings: Settings, stop: asyncio.Event, *, index: int = 0) -> N
     try:
         loop = asyncio.get_running_loop()
         listener = await loop.create_server(
-            router.fast_path.connection, settings.host, settings.port, reuse_port=True, backlog=BACKLOG
+            lambda: FastConnection(router.clients),
+            settings.host,
+            settings.port,
+            reuse_port=True,
+            backlog=BACKLOG,
         )
         log.info("router ready", host=settings.host, port=settings.port)
         gc.collect()
