@@ -1,0 +1,257 @@
+"""The fast path without a socket: what it writes to an instance and a client, however the bytes come."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from plat.address import Address
+from plat.feed import Grant, Route, RouteVersion
+from router.admission import Admission
+from router.calls import Calls
+from router.clients import BODY_LIMIT_BYTES, Clients
+from router.downstream import ClientServer
+from router.fastpath import FastConnection
+from router.feed import PoolLink
+from router.limits import Limiter
+from router.metrics import Metrics
+from router.upstream import UpstreamConnection
+from tests.unit.router.heads import NO_FUNCTION, REFUSED, STREAMED, head
+from tests.unit.router.memory import MemoryTransport
+
+V = "f-1"
+ROUTE = Route("f", 1, False, "public", 60.0, None, None, [RouteVersion(V, 1, 1, 30.0)])
+HANDED_OVER = REFUSED | NO_FUNCTION | {name: data for name, (data, _) in STREAMED.items()}
+
+GET = head(b"X-Call-Id: a", start=b"GET /function/f/a?b HTTP/1.1")
+POST = head(b"X-Call-Id: b", b"Content-Length: 7") + b"a\r\n\r\nbc"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def answered(call_id: bytes, *, close: bool = False) -> bytes:
+    ending = b"\r\nConnection: close" if close else b""
+    return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Call-Id: " + call_id + ending + b"\r\n\r\nok"
+
+
+class Recording(asyncio.Protocol):
+    """Stands where aiohttp's protocol stands."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.BaseTransport | None = None
+        self.data = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+
+
+class Recorded(Clients):
+    """Hands connections over to `other`."""
+
+    def __init__(self, calls: Calls, server: ClientServer) -> None:
+        super().__init__(calls, server, 10)
+        self.other = Recording()
+
+    def hand_over(self) -> asyncio.Protocol:
+        return self.other
+
+
+class Rig:
+    """One client, one instance with one slot, and a connection to it."""
+
+    def __init__(self) -> None:
+        link = PoolLink("r1", Address(path="/nowhere"), clock=lambda: 0.0, queue_limit=10)
+        link.routes.put(ROUTE)
+        self.slots = link.slots
+        self.slots.grant(Grant("a", V, "unix:/nowhere", 1), 0.0)
+        self.instance = next(iter(self.slots.instances()))
+        admission = Admission(link.routes, link.tokens, Limiter(1), 100_000)
+        calls = Calls(admission=admission, slots=self.slots, pool=link, metrics=Metrics(), queue_timeout_s=30)
+        self.clients = Recorded(calls, ClientServer(None, loop=asyncio.get_running_loop()))  # type: ignore[arg-type]
+        self.connect()
+        self.upstream = UpstreamConnection()
+        self.upstream_transport = MemoryTransport()
+        self.upstream.connection_made(self.upstream_transport)
+        self.instance.connections.append(self.upstream)
+
+    def connect(self) -> None:
+        """A new client."""
+        self.client = FastConnection(self.clients)
+        self.transport = MemoryTransport()
+        self.client.connection_made(self.transport)
+        self.clients.other = Recording()
+
+    def receive(self, data: bytes) -> None:
+        """From the client: to whoever has the connection."""
+        if self.transport.protocol is None:
+            self.client.data_received(data)
+        else:
+            self.clients.other.data_received(data)
+
+    def take_request(self) -> bytes:
+        """What was written to the instance, without the time."""
+        return re.sub(rb"X-Deadline-Ms: \d+", b"X-Deadline-Ms: #", self.upstream_transport.take())
+
+    async def answer(self, data: bytes = OK) -> bytes:
+        """The instance's answer, and what the client gets of it."""
+        self.upstream.data_received(data)
+        await asyncio.sleep(0)
+        return self.transport.take()
+
+
+@pytest.fixture
+async def rig() -> Rig:
+    return Rig()
+
+
+FORWARDED = (
+    b"X-Forwarded-Host: example.org\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Prefix: /function/f\r\n"
+    b"X-Forwarded-For: 192.0.2.1\r\nX-Call-Id: %b\r\nX-Deadline-Ms: #\r\n\r\n"
+)
+SEEN_GET = b"GET /a?b HTTP/1.1\r\nHost: example.org\r\n" + FORWARDED % b"a"
+SEEN_POST = (
+    b"POST / HTTP/1.1\r\nHost: example.org\r\nContent-Length: 7\r\n" + FORWARDED % b"b" + b"a\r\n\r\nbc"
+)
+
+
+def cuts(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    for place in range(1, len(data)):
+        yield data[:place], data[place:]
+
+
+@pytest.mark.parametrize(("data", "seen"), [(GET, SEEN_GET), (POST, SEEN_POST)], ids=["GET", "POST"])
+async def test_a_request_cut_at_every_byte(rig: Rig, data: bytes, seen: bytes) -> None:
+    call_id = b"a" if data is GET else b"b"
+    for before, after in cuts(data):
+        rig.receive(before)
+        assert rig.take_request() == b""
+        rig.receive(after)
+        assert rig.take_request() == seen
+        assert await rig.answer() == answered(call_id)
+
+
+async def test_a_request_byte_by_byte(rig: Rig) -> None:
+    for byte in POST:
+        assert rig.take_request() == b""
+        rig.receive(bytes([byte]))
+    assert rig.take_request() == SEEN_POST
+
+
+async def test_glued_requests_go_one_after_the_other(rig: Rig) -> None:
+    for before, after in cuts(GET + POST + GET):
+        rig.receive(before)
+        early = rig.take_request()
+        rig.receive(after)
+        assert early + rig.take_request() == SEEN_GET
+        assert await rig.answer() == answered(b"a")
+        assert rig.take_request() == SEEN_POST
+        assert await rig.answer() == answered(b"b")
+        assert rig.take_request() == SEEN_GET
+        assert await rig.answer() == answered(b"a")
+
+
+async def test_nothing_is_read_after_a_request_that_closes(rig: Rig) -> None:
+    close = head(b"X-Call-Id: c", b"Connection: close", start=b"GET /function/f HTTP/1.1")
+    rig.receive(close + GET)
+    assert b"X-Call-Id: c" in rig.take_request()
+    assert await rig.answer() == answered(b"c", close=True)
+    assert rig.transport.ended == "close"
+    assert rig.take_request() == b""
+
+
+@pytest.mark.parametrize("data", HANDED_OVER.values(), ids=HANDED_OVER.keys())
+async def test_what_is_not_recognised_is_handed_over_with_its_bytes(rig: Rig, data: bytes) -> None:
+    rig.receive(data + GET)
+    assert rig.transport.protocol is rig.clients.other
+    assert rig.clients.other.transport is rig.transport
+    assert rig.clients.other.data == data + GET
+    assert rig.take_request() == b""
+    assert rig.transport.take() == b""
+
+
+@pytest.mark.parametrize("name", ["length and chunked", "folded with a space", "HTTP/1.2", "chunked", "/"])
+async def test_it_is_handed_over_however_it_is_cut(rig: Rig, name: str) -> None:
+    data = HANDED_OVER[name]
+    for before, after in cuts(data):
+        rig.connect()
+        rig.receive(before)
+        rig.receive(after)
+        assert rig.clients.other.data == data
+        assert rig.take_request() == b""
+
+
+async def test_it_is_handed_over_after_requests_that_were_recognised(rig: Rig) -> None:
+    chunked = HANDED_OVER["chunked"]
+    rig.receive(GET + chunked)
+    assert rig.take_request() == SEEN_GET
+    assert rig.clients.other.data == b""
+    assert await rig.answer() == answered(b"a")
+    assert rig.clients.other.data == chunked
+    assert rig.take_request() == b""
+
+
+async def test_a_body_that_is_too_large_is_handed_over(rig: Rig) -> None:
+    data = head(b"Content-Length: %d" % (BODY_LIMIT_BYTES + 1))
+    rig.receive(data)
+    assert rig.clients.other.data == data
+
+
+async def test_a_client_that_sends_far_ahead_is_not_read_any_more(rig: Rig) -> None:
+    rig.receive(GET)
+    rig.receive(GET * (BODY_LIMIT_BYTES // len(GET) + 1))
+    assert rig.transport.is_paused
+    assert await rig.answer() == answered(b"a")
+    assert not rig.transport.is_paused
+
+
+# --- from the instance
+
+
+@pytest.mark.parametrize("more", [b"x", b"\r\n", OK], ids=["a byte", "a line break", "an answer"])
+async def test_bytes_after_the_answer_end_the_connection(rig: Rig, more: bytes) -> None:
+    rig.receive(GET)
+    assert await rig.answer(OK + more) == answered(b"a")
+    assert rig.upstream_transport.ended == "abort"
+    assert rig.instance.connections == []
+    assert rig.instance.free == 1
+
+
+async def test_an_answer_between_two_requests_ends_the_connection(rig: Rig) -> None:
+    rig.receive(GET)
+    assert await rig.answer() == answered(b"a")
+    assert await rig.answer() == b""
+    assert rig.upstream_transport.ended == "abort"
+    assert rig.upstream.closed
+
+
+async def test_a_connection_is_kept_for_the_next_call(rig: Rig) -> None:
+    rig.receive(GET)
+    assert rig.instance.free == 0
+    assert await rig.answer() == answered(b"a")
+    assert rig.instance.free == 1
+    assert rig.instance.connections == [rig.upstream]
+
+
+async def test_an_answer_byte_by_byte(rig: Rig) -> None:
+    rig.receive(GET)
+    out = b""
+    for byte in OK:
+        assert rig.instance.free == 0
+        out += await rig.answer(bytes([byte]))
+    assert out == answered(b"a")
+    assert rig.instance.connections == [rig.upstream]
+
+
+async def test_half_an_answer_is_cut(rig: Rig) -> None:
+    rig.receive(GET)
+    rig.upstream.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n")
+    rig.upstream.data_received(b"zz\r\n")
+    assert rig.transport.ended == "abort"
+    assert not rig.transport.written.endswith(b"0\r\n\r\n")
+    rig.upstream.eof_received()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert rig.instance.free == 1
