@@ -4,7 +4,7 @@
 const answers = require("./answers.js");
 const { Exchange } = require("./exchange.js");
 const { EMPTY } = require("./framing.js");
-const { BadRequestError, headEnd, parseHead } = require("./http1.js");
+const { BadRequestError, headOf, parseHead } = require("./http1.js");
 
 /** Of requests that come before the current one was answered. */
 const MOST_WAITING_BYTES = 64 * 1024;
@@ -139,10 +139,9 @@ class Connection {
     const buffer = this.#buffer;
     let exchange;
     try {
-      const end = headEnd(buffer);
-      if (end < 0) return;
-      const request = parseHead(buffer.subarray(0, end));
-      exchange = this.#exchangeOf(request, buffer, end);
+      const head = headOf(buffer);
+      if (head === null) return;
+      exchange = this.#exchangeOf(parseHead(head), buffer, head.length + 2);
     } catch (error) {
       this.#exchange = null;
       this.#refuse(error);

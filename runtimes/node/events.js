@@ -33,7 +33,8 @@ function textOrNull(body) {
 /** The body as JSON whatever its type says (curl -d says it is a form), else as text, else as it is. */
 function bodyEvent(request, body) {
   if (body.length === 0) return null;
-  const kind = mediaType(request.header("content-type"));
+  const type = request.header("content-type");
+  const kind = type === JSON_TYPE ? type : mediaType(type);
   if (BINARY.test(kind)) return body;
   const text = textOrNull(body);
   if (text === null) return body;

@@ -10,11 +10,13 @@ const HEAD_LIMIT_BYTES = 64 * 1024;
 /** `Request.length` of a body whose length is told chunk by chunk. */
 const CHUNKED = -1;
 
-const HEAD_END = Buffer.from("\r\n\r\n");
+/** Most heads are shorter: so much is looked through first. */
+const USUAL_BYTES = 2048;
+
 const TOKEN = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]+";
 const VALUE = "[^\\x00-\\x08\\x0a-\\x1f\\x7f]*";
 const REQUEST_LINE = new RegExp(`^(${TOKEN}) (/[\\x21-\\x7e\\x80-\\xff]*|\\*) HTTP/1\\.([01])\\r\\n`);
-const FIELDS = new RegExp(`(?:${TOKEN}:${VALUE}\\r\\n)*$`, "y");
+const FIELDS = new RegExp(`(?:${TOKEN}:${VALUE}\\r\\n)*`, "y");
 const LENGTH = /^[0-9]{1,15}$/; // less than 2 ** 53
 
 const SPACE = 0x20;
@@ -37,10 +39,15 @@ class Request {
     this.isHttp11 = isHttp11;
     this.names = names;
     this.values = values;
-    this.length = 0;
-    this.keepAlive = isHttp11;
-    this.expectsContinue = false;
-    this.#readFraming();
+    if (names.indexOf("host") !== names.lastIndexOf("host") || (isHttp11 && !names.includes("host"))) {
+      throw new BadRequestError("There is not exactly one Host header.");
+    }
+    this.length = lengthOf(this.header("content-length"), this.header("transfer-encoding"), isHttp11);
+    this.keepAlive = isHttp11 && !hasItem(this.header("connection"), "close");
+  }
+
+  get expectsContinue() {
+    return this.length !== 0 && this.isHttp11 && hasItem(this.header("expect"), "100-continue");
   }
 
   /** A header's value; what came several times is joined (RFC 9110, 5.3; cookies: RFC 6265, 5.4). */
@@ -57,27 +64,10 @@ class Request {
   get headers() {
     return Object.fromEntries(this.names.map((name) => [name, this.header(name)]));
   }
-
-  #readFraming() {
-    if (this.isHttp11 ? this.#count("host") !== 1 : this.#count("host") > 1) {
-      throw new BadRequestError("There is not exactly one Host header.");
-    }
-    this.length = lengthOf(this.header("content-length"), this.header("transfer-encoding"), this.isHttp11);
-    const connection = this.header("connection");
-    if (connection !== undefined && itemsOf(connection).includes("close")) this.keepAlive = false;
-    const expected = this.length !== 0 && this.isHttp11 ? this.header("expect") : undefined;
-    this.expectsContinue = expected !== undefined && expected.toLowerCase() === "100-continue";
-  }
-
-  #count(name) {
-    let count = 0;
-    for (const each of this.names) if (each === name) count++;
-    return count;
-  }
 }
 
-function itemsOf(value) {
-  return value.split(",").map((item) => item.trim().toLowerCase());
+function hasItem(value, item) {
+  return value !== undefined && value.split(",").some((each) => each.trim().toLowerCase() === item);
 }
 
 function lengthOf(length, coding, isHttp11) {
@@ -93,55 +83,51 @@ function lengthOf(length, coding, isHttp11) {
   return Number(length);
 }
 
-/** The index behind the head's empty line; -1 if it has not come yet. Throws BadRequestError. */
-function headEnd(data) {
-  const end = data.indexOf(HEAD_END);
-  if (end >= 0 && end + 4 <= HEAD_LIMIT_BYTES) return end + 4;
-  if (end < 0 && data.length < HEAD_LIMIT_BYTES) return -1;
+/** The text of `data` up to its head's empty line, without that; null if it has not come yet. Throws BadRequestError. */
+function headOf(data) {
+  let text = data.latin1Slice(0, Math.min(data.length, USUAL_BYTES));
+  let end = text.indexOf("\r\n\r\n");
+  if (end < 0 && data.length > USUAL_BYTES) {
+    text = data.latin1Slice(0, Math.min(data.length, HEAD_LIMIT_BYTES));
+    end = text.indexOf("\r\n\r\n");
+  }
+  if (end >= 0) return text.slice(0, end + 2);
+  if (data.length < HEAD_LIMIT_BYTES) return null;
   throw new BadRequestError(`The request head is longer than ${HEAD_LIMIT_BYTES} bytes.`, 431);
 }
 
-/** Read a head that ends with its empty line. Throws BadRequestError. */
-function parseHead(head) {
-  const text = head.latin1Slice(0, head.length - 2);
+/** Read a head, whose last line is a header's or the request line. Throws BadRequestError. */
+function parseHead(text) {
   const line = REQUEST_LINE.exec(text);
   if (line === null) throw new BadRequestError("The request line is not one of HTTP/1.1.");
   const start = line[0].length;
   if (!areFields(text, start)) throw new BadRequestError("A header field is not one of HTTP/1.1.");
   const names = [];
   const values = [];
-  readFields(text, start, names, values);
-  return new Request(line[1], line[2], line[3] === "1", names, values);
-}
-
-/** Whether `text` is, from `start` on, nothing but whole header lines. */
-function areFields(text, start) {
-  FIELDS.lastIndex = start;
-  return FIELDS.test(text);
-}
-
-function readFields(text, start, names, values) {
-  let at = start;
-  while (at < text.length) {
+  for (let at = start; at < text.length; ) {
     const colon = text.indexOf(":", at);
     const end = text.indexOf("\r\n", colon);
     names.push(text.slice(at, colon).toLowerCase());
     values.push(trimmed(text, colon + 1, end));
     at = end + 2;
   }
+  return new Request(line[1], line[2], line[3] === "1", names, values);
+}
+
+/** Whether `text` is, from `start` on, nothing but whole header lines. */
+function areFields(text, start) {
+  FIELDS.lastIndex = start;
+  FIELDS.test(text);
+  return FIELDS.lastIndex === text.length;
 }
 
 /** Without the spaces and tabs around it, and nothing else: String.trim also takes U+00A0. */
 function trimmed(text, from, to) {
   let start = from;
   let end = to;
-  while (start < end && isBlank(text.charCodeAt(start))) start++;
-  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  while (start < end && (text.charCodeAt(start) === SPACE || text.charCodeAt(start) === TAB)) start++;
+  while (end > start && (text.charCodeAt(end - 1) === SPACE || text.charCodeAt(end - 1) === TAB)) end--;
   return text.slice(start, end);
 }
 
-function isBlank(code) {
-  return code === SPACE || code === TAB;
-}
-
-module.exports = { BadRequestError, CHUNKED, HEAD_LIMIT_BYTES, Request, areFields, headEnd, parseHead };
+module.exports = { BadRequestError, CHUNKED, HEAD_LIMIT_BYTES, Request, areFields, headOf, parseHead };

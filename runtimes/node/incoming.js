@@ -64,6 +64,7 @@ class Incoming {
   giveUp(error) {
     this.#error = error;
     this.#pieces.length = 0;
+    this.#size = 0;
     this.#whole = null;
     this.#wake();
     this.#flow.resume();

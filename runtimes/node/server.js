@@ -88,9 +88,10 @@ class Instance {
     exchange.ended();
   }
 
+  /** A call that came too early; the caller may have left since. */
   async #startLoaded(exchange) {
     await this.#pages.loading;
-    if (this.#call !== null) {
+    if (this.#call !== null && !exchange.isGone) {
       this.#inFlight.add(exchange);
       this.#call(exchange);
       return;
