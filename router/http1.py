@@ -60,7 +60,7 @@ class ResponseHead(NamedTuple):
     reason: bytes
     headers: Headers
     """As they came: order and case kept, hop-by-hop headers included. Without the Content-Length of an
-    answer that has no body by its status alone (1xx, 204): it is forbidden, and some would believe it."""
+    answer that has no body by its status alone (101, 204): it is forbidden, and some would believe it."""
     length: int | None
     """Bytes of the body; None: chunked or to the end of the connection."""
     chunked: bool
@@ -80,19 +80,21 @@ def parse_head(data: bytes, request_method: str) -> ResponseHead:
     minor, status_text, reason, lines = match.groups()
     status = int(status_text)
     headers = [_split(line) for line in lines.split(b"\r\n")[:-1]]
+    connection = _connection_options(headers)
+    keep_alive = b"close" not in connection and (minor == b"1" or b"keep-alive" in connection)
     length, chunked = _framing(headers)
     if b"\t" in lines and _TABBED_ENCODING.search(lines):
         raise BadResponseError("Transfer-Encoding with a tab")
     if chunked and minor == b"0":
         raise BadResponseError("Transfer-Encoding in an HTTP/1.0 answer")
-    if status < 200 or status == 204:
+    if status < 200 and not keep_alive:
+        raise BadResponseError("an interim answer that ends the connection")
+    if status < 200 and status != 101 and (chunked or length is not None):
+        raise BadResponseError("an interim answer with a body")
+    if status in (101, 204):
         headers = [pair for pair in headers if pair[0].lower() != b"content-length"]
     if request_method == "HEAD" or status < 200 or status in (204, 304):
         length, chunked = 0, False
-    connection = _connection_options(headers)
-    keep_alive = b"close" not in connection and (minor == b"1" or b"keep-alive" in connection)
-    if status < 200 and not keep_alive:
-        raise BadResponseError("an interim answer that ends the connection")
     return ResponseHead(status, reason or b"", headers, length, chunked, keep_alive)
 
 

@@ -55,10 +55,6 @@ TOO_MUCH = {
     "a body after 204": (b"HTTP/1.1 204 No Content\r\n\r\n" + EVIL, b""),
     "a length and a body with 204": (b"HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\nevil", b""),
     "a body after 304": (b"HTTP/1.1 304 Not Modified\r\n\r\n" + EVIL, b""),
-    "an interim answer with a body": (
-        b"HTTP/1.1 103 x\r\nContent-Length: 4\r\n\r\n" + OK + EVIL,
-        b"ok",
-    ),
     "Connection takes the length": (
         b"HTTP/1.1 200 OK\r\nConnection: content-length\r\nContent-Length: 2\r\n\r\nok" + EVIL,
         b"ok",
@@ -76,7 +72,6 @@ async def test_what_follows_an_answer_is_nobodys(
     answer = await client.answer()
     assert answer.body == body
     assert answer.get("X-Evil") is None
-    assert [each.get("Content-Length") for each in answer.interim] == [None] * len(answer.interim)
     assert answer.status != 204 or answer.get("Content-Length") is None
     instance.behave = honest
     await check_next_calls(router, client)
@@ -179,6 +174,7 @@ BAD_BEFORE_ANY_BYTE = {
     "headers": flood(b"X: a\r\n" * 1_000, b"HTTP/1.1 200 OK\r\n"),
     "a head of one megabyte at once": says(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 1_000_000 + b"\r\n\r\n"),
     "101 unasked": says(b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n" + EVIL),
+    "an interim answer with a body": says(b"HTTP/1.1 103 x\r\nContent-Length: 4\r\n\r\nevil" + OK),
     "chunks in HTTP/1.0": says(b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
     "a tab behind chunked": says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n"),
 }

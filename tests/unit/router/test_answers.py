@@ -79,10 +79,6 @@ REWRITTEN = {
         answer(b"Content-Length: 5", start=b"HTTP/1.1 204 No Content"),
         b"HTTP/1.1 204 No Content\r\nX-Call-Id: id-1\r\n\r\n",
     ),
-    "an interim answer has no length": (
-        answer(b"Content-Length: 5", start=b"HTTP/1.1 103 x") + OK,
-        b"HTTP/1.1 103 x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Call-Id: id-1\r\n\r\nok",
-    ),
     "304 has the length of what it stands for": (
         answer(b"Content-Length: 5", start=b"HTTP/1.1 304 x"),
         b"HTTP/1.1 304 x\r\nContent-Length: 5\r\nX-Call-Id: id-1\r\n\r\n",
@@ -259,6 +255,9 @@ REFUSED = {
     "too many interim answers": CONTINUE * (INTERIM_LIMIT + 1) + OK,
     "a flood of interim answers": b"HTTP/1.1 100\r\n\r\n" * 10_000,
     "an interim answer that is none": b"HTTP/1.1 1000 x\r\n\r\n" + OK,
+    "an interim answer with a length": answer(b"Content-Length: 2", start=b"HTTP/1.1 103 x") + OK,
+    "an interim answer with length 0": answer(b"Content-Length: 0", start=b"HTTP/1.1 100 x") + OK,
+    "an interim answer in chunks": answer(b"Transfer-Encoding: chunked", start=b"HTTP/1.1 103 x") + OK,
     "an interim answer in HTTP/1.0": answer(start=b"HTTP/1.0 103 x") + OK,
     "an interim answer that ends the connection": answer(b"Connection: close", start=b"HTTP/1.1 103 x") + OK,
     "chunked with a tab behind": answer(b"X: a", b"transfer-ENCODING: chunked\t", body=b"0\r\n\r\n"),
