@@ -49,6 +49,7 @@ class FastConnection(asyncio.Protocol):
         "_clients",
         "_instance",
         "_is_retry",
+        "_needed",
         "_peer",
         "_request",
         "_route",
@@ -66,6 +67,8 @@ class FastConnection(asyncio.Protocol):
         self._clients = clients
         self._state = State.IDLE
         self._buffer = b""
+        self._needed = 0
+        """READING: bytes without which the buffer is not worth another look."""
         self._request: Recognised
         self._body = b""
         self._started = 0.0
@@ -100,7 +103,11 @@ class FastConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._state is State.IDLE or self._state is State.READING:
-            self._take(self._buffer + data if self._buffer else data)
+            data = self._buffer + data if self._buffer else data
+            if self._state is State.READING and len(data) < self._needed:
+                self._buffer = data
+            else:
+                self._take(data)
             return
         self._buffer += data
         if len(self._buffer) > BODY_LIMIT_BYTES:
@@ -132,7 +139,10 @@ class FastConnection(asyncio.Protocol):
         """The next request in `data`: begin its call, wait for more of it, or hand the connection over."""
         end = data.find(b"\r\n\r\n") + 4
         if end == 3:
-            self._wait_for_more(data, is_possible=may_become(data))
+            if may_become(data):
+                self._wait_for_more(data, needed=0)
+            else:
+                self._hand_over(data)
             return
         head = data[:end]
         request = self._clients.recognised(head)
@@ -144,18 +154,16 @@ class FastConnection(asyncio.Protocol):
             self._hand_over(data)
             return
         if len(data) - end < length:
-            self._wait_for_more(data, is_possible=True)
+            self._wait_for_more(data, needed=end + length)
             return
         self._body = data[end : end + length]
         self._buffer = data[end + length :]
         self._request = request
         self._begin(request)
 
-    def _wait_for_more(self, data: bytes, *, is_possible: bool) -> None:
-        if not is_possible:
-            self._hand_over(data)
-            return
+    def _wait_for_more(self, data: bytes, *, needed: int) -> None:
         self._buffer = data
+        self._needed = needed
         if self._state is State.IDLE:
             self._state = State.READING
             self.deadline = time.monotonic() + REQUEST_S

@@ -16,6 +16,7 @@ from router.fastpath import FastConnection
 from router.feed import PoolLink
 from router.limits import Limiter
 from router.metrics import Metrics
+from router.recognise import Recognised
 from router.upstream import UpstreamConnection
 from tests.unit.router.heads import NO_FUNCTION, REFUSED, STREAMED, head
 from tests.unit.router.memory import MemoryTransport
@@ -54,6 +55,11 @@ class Recorded(Clients):
     def __init__(self, calls: Calls, server: ClientServer) -> None:
         super().__init__(calls, server, 10)
         self.other = Recording()
+        self.looked_at = 0
+
+    def recognised(self, data: bytes) -> Recognised | None:
+        self.looked_at += 1
+        return super().recognised(data)
 
     def hand_over(self) -> asyncio.Protocol:
         return self.other
@@ -138,6 +144,11 @@ async def test_a_request_byte_by_byte(rig: Rig) -> None:
         assert rig.take_request() == b""
         rig.receive(bytes([byte]))
     assert rig.take_request() == SEEN_POST
+    assert rig.clients.looked_at == 2, "not with each byte of the body"
+    rig.receive(GET[:-1])
+    assert await rig.answer() == answered(b"b")
+    rig.receive(GET[-1:])
+    assert rig.take_request() == SEEN_GET
 
 
 async def test_glued_requests_go_one_after_the_other(rig: Rig) -> None:
