@@ -98,7 +98,7 @@ async def test_what_is_not_recognised_is_not_remembered(clients: Clients) -> Non
 async def test_memory_has_a_bound(clients: Clients) -> None:
     first = clients.recognised(HEAD)
     for number in range(REMEMBERED_HEADS):
-        clients.recognised(HEAD.replace(b"/f", b"/f%d" % number))
+        clients.recognised(HEAD.replace(b"/f HTTP", b"/f%d HTTP" % number))
     assert clients.recognised(HEAD) is not first
 
 
