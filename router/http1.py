@@ -83,19 +83,23 @@ def parse_head(data: bytes, request_method: str) -> ResponseHead:
     connection = _connection_options(headers)
     keep_alive = b"close" not in connection and (minor == b"1" or b"keep-alive" in connection)
     length, chunked = _framing(headers)
-    if b"\t" in lines and _TABBED_ENCODING.search(lines):
-        raise BadResponseError("Transfer-Encoding with a tab")
-    if chunked and minor == b"0":
-        raise BadResponseError("Transfer-Encoding in an HTTP/1.0 answer")
-    if status < 200 and not keep_alive:
-        raise BadResponseError("an interim answer that ends the connection")
-    if status < 200 and status != 101 and (chunked or length is not None):
-        raise BadResponseError("an interim answer with a body")
+    if chunked and (minor == b"0" or (b"\t" in lines and _TABBED_ENCODING.search(lines))):
+        raise BadResponseError("Transfer-Encoding with a tab, or in an HTTP/1.0 answer")
+    if status < 200:
+        _check_interim(status, keep_alive=keep_alive, has_body=chunked or length is not None)
     if status in (101, 204):
         headers = [pair for pair in headers if pair[0].lower() != b"content-length"]
     if request_method == "HEAD" or status < 200 or status in (204, 304):
         length, chunked = 0, False
     return ResponseHead(status, reason or b"", headers, length, chunked, keep_alive)
+
+
+def _check_interim(status: int, *, keep_alive: bool, has_body: bool) -> None:
+    """101 may say what it likes of a length: after it, the protocol is another one."""
+    if not keep_alive:
+        raise BadResponseError("an interim answer that ends the connection")
+    if has_body and status != 101:
+        raise BadResponseError("an interim answer with a body")
 
 
 def check_beginning(data: bytes | bytearray, seen: int = 0) -> None:
