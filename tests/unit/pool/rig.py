@@ -5,17 +5,19 @@ import time
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TypeVar
 
 import pytest
 
 from plat.artifacts import FolderArtifacts
-from plat.feed import FromRouter, FunctionEntry, Grant, Hello, ToRouter, VersionEntry
+from plat.feed import Demand, FromRouter, FunctionEntry, Grant, Held, Hello, ToRouter, VersionEntry
 from plat.model import VersionSpec
 from pool.code import CodeCache
 from pool.dispatch import Dispatcher
 from pool.drivers.base import Listener
 from pool.fleet import Fleet
 from pool.ledger import Ledger
+from pool.lifecycle import State
 from pool.logbook import LogBook
 from pool.metrics import PoolMetrics
 from pool.reconcile import plan
@@ -23,6 +25,10 @@ from pool.table import FunctionTable
 from tests.unit.pool.memory_driver import MemoryDriver
 
 DIGEST = "0" * 64
+V = "f-1"
+"""The first version of `function()`."""
+
+T = TypeVar("T")
 
 
 class Clock:
@@ -131,3 +137,27 @@ class Rig:
         if router in self.sent:
             self.sent[router].append(message)
             self._grants[router] += isinstance(message, Grant)
+
+
+# --- what tests of the dispatcher say
+
+
+def connect(rig: Rig, router: str, *held: Held) -> None:
+    rig.sent[router] = []
+    rig.hear(router, Hello(router, list(held)))
+
+
+def told(rig: Rig, kind: type[T], router: str = "r1") -> list[T]:
+    return [each for each in rig.sent[router] if isinstance(each, kind)]
+
+
+async def granted(rig: Rig, router: str = "r1", queued: int = 1) -> list[Grant]:
+    """The router asks, and is granted."""
+    rig.sent[router].clear()
+    rig.hear(router, Demand(V, queued, 0, rig.seen(router)))
+    await settle()
+    return told(rig, Grant, router)
+
+
+def states(rig: Rig) -> list[State]:
+    return sorted(member.state for member in rig.fleet.members())

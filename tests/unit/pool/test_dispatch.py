@@ -1,11 +1,7 @@
 """Demand, returns, faults, deaths and deploys, around real parts and a driver in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import TypeVar
 
-import msgspec
 import pytest
 
 from plat.errors import PlatError
@@ -15,7 +11,6 @@ from plat.feed import (
     Gone,
     Grant,
     Held,
-    Hello,
     Reclaim,
     Returned,
     RouteDropped,
@@ -26,46 +21,7 @@ from plat.feed import (
 from pool.away import GRACE_S
 from pool.dispatch import DRAIN_MARGIN_S
 from pool.lifecycle import State
-from tests.unit.pool.memory_driver import MemoryDriver
-from tests.unit.pool.rig import Clock, Rig, function, settle
-
-T = TypeVar("T")
-V = "f-1"
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    clock.install(monkeypatch)
-    return clock
-
-
-@pytest.fixture
-async def rig(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
-    """A pool that knows `f` (one call at a time, at most three instances); router r1 is here."""
-    rig = Rig(tmp_path, MemoryDriver())
-    await rig.open(monkeypatch)
-    rig.load(function())
-    connect(rig, "r1")
-    yield rig
-    await settle()
-
-
-def connect(rig: Rig, router: str, *held: Held) -> None:
-    rig.sent[router] = []
-    rig.hear(router, Hello(router, list(held)))
-
-
-def told(rig: Rig, kind: type[T], router: str = "r1") -> list[T]:
-    return [each for each in rig.sent[router] if isinstance(each, kind)]
-
-
-async def granted(rig: Rig, router: str = "r1", queued: int = 1) -> list[Grant]:
-    """The router asks, and is granted."""
-    rig.sent[router].clear()
-    rig.hear(router, Demand(V, queued, 0, rig.seen(router)))
-    await settle()
-    return told(rig, Grant, router)
+from tests.unit.pool.rig import Clock, Rig, V, connect, function, granted, settle, states, told
 
 
 async def start_failed(rig: Rig) -> StartFailed:
@@ -76,10 +32,6 @@ async def start_failed(rig: Rig) -> StartFailed:
     await settle()
     (failed,) = told(rig, StartFailed)
     return failed
-
-
-def states(rig: Rig) -> list[State]:
-    return sorted(member.state for member in rig.fleet.members())
 
 
 # --- up
@@ -344,87 +296,3 @@ async def test_a_dead_routers_slots_wait_for_the_instance_to_be_idle(rig: Rig, c
     rig.dispatcher.tick()
     await settle()
     assert account.settled
-
-
-# --- after the pool's restart
-
-
-async def test_nothing_is_said_or_done_before_the_table_is_there(
-    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rig = Rig(tmp_path, MemoryDriver())
-    await rig.open(monkeypatch)
-    connect(rig, "r1", Held("a", 1))
-    rig.hear("r1", Demand(V, 1, 0, 0))
-    rig.tick()
-    await settle()
-    assert rig.sent["r1"] == []
-    rig.load(function())
-    await settle()
-    assert len(told(rig, Grant)) == 1
-
-
-async def test_running_instances_are_adopted_with_what_the_routers_hold(
-    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (grant,) = await granted(rig)
-    after = Rig(tmp_path, rig.driver)
-    await after.open(monkeypatch)
-    connect(after, "r1", Held(grant.instance, 1), Held("ghost", 1))
-    after.load(function())
-    await after.list_machine()
-    after.tick()
-    account = after.ledger.account(grant.instance)
-    assert account is not None
-    assert account.held == {"r1": 1}
-    assert [each.instance for each in told(after, Gone)] == ["ghost"]
-    assert after.driver.starts == 1
-
-
-async def test_an_adopted_instance_that_nobody_holds_is_used(
-    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (grant,) = await granted(rig)
-    after = Rig(tmp_path, rig.driver)
-    await after.open(monkeypatch)
-    after.load(function(maximum=1))
-    await after.list_machine()
-    connect(after, "r1")
-    after.tick()
-    await settle()
-    after.hear("r1", Demand(V, 1, 0, 0))
-    assert [each.instance for each in told(after, Grant)] == [grant.instance]
-
-
-async def test_one_that_does_not_answer_is_not_adopted(
-    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (grant,) = await granted(rig)
-    running = rig.driver.running[grant.instance]
-    rig.driver.running[grant.instance] = msgspec.structs.replace(running, address="unix:/nowhere")
-    after = Rig(tmp_path, rig.driver)
-    await after.open(monkeypatch)
-    after.load(function())
-    await after.list_machine()
-    assert after.fleet.members() == []
-    assert [instance for instance, _ in after.driver.stopped] == [grant.instance]
-
-
-async def test_a_fault_while_an_instance_is_being_adopted(
-    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    (grant,) = await granted(rig)
-    after = Rig(tmp_path, rig.driver)
-    await after.open(monkeypatch)
-    after.load(function())
-    connect(after, "r1")
-    after.driver.probes_answered.clear()
-    after.fleet.adopt(after.driver.running[grant.instance], function().versions[0])
-    await settle()
-    after.hear("r1", Faulted(grant.instance, "timeout"))
-    await settle()
-    after.driver.probes_answered.set()
-    await settle()
-    assert "task failed" not in caplog.text
-    assert after.fleet.members() == []
-    assert after.ledger.account(grant.instance) is None

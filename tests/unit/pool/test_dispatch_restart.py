@@ -1,0 +1,91 @@
+"""A pool that was killed and is back: it adopts what runs, and counts what the routers say they hold."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from plat.feed import Demand, Faulted, Gone, Grant, Held
+from tests.unit.pool.memory_driver import MemoryDriver
+from tests.unit.pool.rig import Clock, Rig, V, connect, function, granted, settle, told
+
+
+async def test_nothing_is_said_or_done_before_the_table_is_there(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path, MemoryDriver())
+    await rig.open(monkeypatch)
+    connect(rig, "r1", Held("a", 1))
+    rig.hear("r1", Demand(V, 1, 0, 0))
+    rig.tick()
+    await settle()
+    assert rig.sent["r1"] == []
+    rig.load(function())
+    await settle()
+    assert len(told(rig, Grant)) == 1
+
+
+async def test_running_instances_are_adopted_with_what_the_routers_hold(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (grant,) = await granted(rig)
+    after = Rig(tmp_path, rig.driver)
+    await after.open(monkeypatch)
+    connect(after, "r1", Held(grant.instance, 1), Held("ghost", 1))
+    after.load(function())
+    await after.list_machine()
+    after.tick()
+    account = after.ledger.account(grant.instance)
+    assert account is not None
+    assert account.held == {"r1": 1}
+    assert [each.instance for each in told(after, Gone)] == ["ghost"]
+    assert after.driver.starts == 1
+
+
+async def test_an_adopted_instance_that_nobody_holds_is_used(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (grant,) = await granted(rig)
+    after = Rig(tmp_path, rig.driver)
+    await after.open(monkeypatch)
+    after.load(function(maximum=1))
+    await after.list_machine()
+    connect(after, "r1")
+    after.tick()
+    await settle()
+    after.hear("r1", Demand(V, 1, 0, 0))
+    assert [each.instance for each in told(after, Grant)] == [grant.instance]
+
+
+async def test_one_that_does_not_answer_is_not_adopted(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (grant,) = await granted(rig)
+    running = rig.driver.running[grant.instance]
+    rig.driver.running[grant.instance] = msgspec.structs.replace(running, address="unix:/nowhere")
+    after = Rig(tmp_path, rig.driver)
+    await after.open(monkeypatch)
+    after.load(function())
+    await after.list_machine()
+    assert after.fleet.members() == []
+    assert [instance for instance, _ in after.driver.stopped] == [grant.instance]
+
+
+async def test_a_fault_while_an_instance_is_being_adopted(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (grant,) = await granted(rig)
+    after = Rig(tmp_path, rig.driver)
+    await after.open(monkeypatch)
+    after.load(function())
+    connect(after, "r1")
+    after.driver.probes_answered.clear()
+    after.fleet.adopt(after.driver.running[grant.instance], function().versions[0])
+    await settle()
+    after.hear("r1", Faulted(grant.instance, "timeout"))
+    await settle()
+    after.driver.probes_answered.set()
+    await settle()
+    assert "task failed" not in caplog.text
+    assert after.fleet.members() == []
+    assert after.ledger.account(grant.instance) is None
