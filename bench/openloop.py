@@ -128,7 +128,8 @@ class Run:
         await self._connect_all()
         start = time.monotonic() + LEAD_S
         self._schedule = Schedule(self._order.rate, self._order.seconds, start)
-        self.recorder = Recorder(self._schedule.intended(self._schedule.count))
+        begin = self._schedule.intended(0) + self._order.settle_s
+        self.recorder = Recorder(self._schedule.intended(self._schedule.count), begin)
         ticker = Ticker(start, max(1 / self._order.rate, SHORTEST_TICK_S))
         loop = asyncio.get_running_loop()
         loop.add_reader(ticker.descriptor, self._tick, ticker)

@@ -28,6 +28,8 @@ class Order(Struct, frozen=True):
     request_bytes: int
     grace_s: float = 2.0
     """How long answers are waited for after the last call's time."""
+    settle_s: float = 0.0
+    """Latencies count from here on: what the start of the load alone does is another question."""
 
 
 class Outcome(Struct, frozen=True):
@@ -70,10 +72,11 @@ class Schedule:
 
 
 class Recorder:
-    """Collects what happens to each call. `end`: the last call's time."""
+    """Collects what happens to each call. `end`: the last call's time; latencies count from `begin` on."""
 
-    def __init__(self, end: float = math.inf) -> None:
+    def __init__(self, end: float = math.inf, begin: float = -math.inf) -> None:
         self._end = end
+        self._begin = begin
         self._in_time = 0
         self._latencies = array("d")
         self._refusals = array("d")
@@ -91,7 +94,8 @@ class Recorder:
         self.done += 1
         self._statuses[status] += 1
         if 200 <= status < 300:
-            self._latencies.append(now - intended)
+            if intended >= self._begin:
+                self._latencies.append(now - intended)
             self._in_time += now <= self._end
         elif status in (429, 503):
             self._refusals.append(now - intended)

@@ -75,6 +75,8 @@ class Dispatcher:
         self._away = AwayRouters(time.monotonic())
         self._probing: set[str] = set()
         self._saturated_told: dict[str, float] = {}
+        self.starts_are_held = False
+        """True until the machine is listed: what is needed may be running already."""
         self._trials: dict[str, VersionEntry] = {}
         fleet.observer = self
 
@@ -293,8 +295,9 @@ class Dispatcher:
             member = self._fleet.get(instance)
             if member is not None and member.managed:
                 self._drain(member)
-        for _ in range(min(decision.start, START_PLACES - self._fleet.starting())):
-            self._fleet.start(version)
+        if not self.starts_are_held:
+            for _ in range(min(decision.start, START_PLACES - self._fleet.starting())):
+                self._fleet.start(version)
         if not self._alive(version.id) and (error := self._fleet.backoff.blocked(version.id, now)):
             self._fail_waiters(version.id, _unavailable(version, error))
 

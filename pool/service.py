@@ -67,6 +67,7 @@ class Pool:
             routers=self._links.names,
             expected_routers=settings.routers,
         )
+        self.dispatcher.starts_are_held = True
         self._links.received = self.dispatcher.received
         self._links.away = self.dispatcher.router_away
         self._metrics.watch(lambda: ((each.version.function, each.state) for each in self.fleet.members()))
@@ -85,6 +86,7 @@ class Pool:
             try:
                 await self.list_machine()
                 self._listed = True
+                self.dispatcher.starts_are_held = False
                 self.fleet.backoff.forget_code("engine_unavailable")
                 wait_s = LIST_RETRY_S[0]
             except PlatError as error:

@@ -7,7 +7,10 @@ the standing queue that counts, not its length at one moment).
 """
 
 WINDOW_S = 0.025
-"""Arrivals and ends are compared over this; two windows in a row must agree."""
+"""Arrivals and ends are compared over this."""
+
+WINDOWS = 10
+"""So many windows in a row must agree: what comes within a quarter of a second is a burst, and may wait."""
 
 EXCESS = 0.2
 """Part of the arrivals of a window that may be left over without calling it too many."""
@@ -19,14 +22,14 @@ SATURATED_S = 1.0
 class Load:
     """Arrivals and ends of one version."""
 
-    __slots__ = ("_is_over", "_saturated_until", "_since", "_was_over", "arrived", "ended")
+    __slots__ = ("_over", "_saturated_until", "_since", "arrived", "ended")
 
     def __init__(self) -> None:
         self.arrived = 0
         self.ended = 0
         self._since = 0.0
-        self._was_over = False
-        self._is_over = False
+        self._over = 0
+        """Windows in a row with too many arrivals."""
         self._saturated_until = float("-inf")
 
     def saturated(self, now: float) -> None:
@@ -39,12 +42,11 @@ class Load:
         if elapsed_s >= WINDOW_S:
             self._judge(slots, is_next=elapsed_s < 2 * WINDOW_S)
             self._since = now
-        return self._is_over and now < self._saturated_until
+        return self._over >= WINDOWS and now < self._saturated_until
 
     def _judge(self, slots: int, *, is_next: bool) -> None:
         """A window that nobody asked about for long says nothing."""
         excess = self.arrived - self.ended
         over = is_next and excess > max(slots, EXCESS * self.arrived)
-        self._is_over = over and (self._was_over or self._is_over)
-        self._was_over = over
+        self._over = self._over + 1 if over else 0
         self.arrived = self.ended = 0

@@ -24,6 +24,9 @@ DELAY_S = 0.005
 CONNECTIONS = 2000
 """More than slots and the router's queue take together, so that the queue is the router's."""
 
+SETTLE_S = 1.0
+"""The router takes a burst for a burst at first, and lets it wait."""
+
 HELD = 16
 REFUSAL_RATE = 4000.0
 AT_PEAK, AT_85, AT_200 = "closed loop (peak)", "open loop, 85 %", "open loop, 200 %"
@@ -32,7 +35,8 @@ HOW = f"""
 A function with {SLOTS} slots whose every call takes {DELAY_S * 1000:.0f} ms, so its capacity is the
 slots', not the router's CPU. Peak: closed loop with as many connections as slots. Then the open-loop
 generator over {CONNECTIONS} connections, at 85 % and at 200 % of the peak, with the router's default
-settings. Goodput counts answers 200 that came while calls came in. The cost of a refusal is measured by
+settings; latencies count from the second second on, when the router has seen that this is no burst.
+Goodput counts answers 200 that came while calls came in. The cost of a refusal is measured by
 itself: a function over its rate limit, and one whose queue is full, at {REFUSAL_RATE:.0f} calls a second.
 """
 
@@ -102,7 +106,9 @@ def _round(field: Field, source: Generator, plat: Running, seconds: float, resul
 
 def _order(plat: Running, function: str, rate: float, seconds: float, connections: int) -> Order:
     target = request.path_of(function)
-    return Order("127.0.0.1", plat.port, target, rate, seconds, connections, request.SMALL_BYTES)
+    settle_s = min(SETTLE_S, seconds / 2)
+    size = request.SMALL_BYTES
+    return Order("127.0.0.1", plat.port, target, rate, seconds, connections, size, settle_s=settle_s)
 
 
 def note(row: Row, outcome: Outcome, seconds: float) -> None:

@@ -1,6 +1,6 @@
 """When a queue is a burst, and when it is more than can ever be taken. Time is a number."""
 
-from router.overload import SATURATED_S, WINDOW_S, Load
+from router.overload import SATURATED_S, WINDOW_S, WINDOWS, Load
 
 SLOTS = 4
 
@@ -15,6 +15,9 @@ class Clock:
             self.load.saturated(self.now)
         self.load.is_too_much(SLOTS, self.now)
 
+    def windows(self, count: int, arrived: int, ended: int) -> list[bool]:
+        return [self.window(arrived, ended) for _ in range(count)]
+
     def window(self, arrived: int, ended: int) -> bool:
         self.load.arrived += arrived
         self.load.ended += ended
@@ -22,43 +25,39 @@ class Clock:
         return self.load.is_too_much(SLOTS, self.now)
 
 
-def test_one_window_of_many_arrivals_is_a_burst() -> None:
+def test_a_quarter_of_a_second_of_many_arrivals_is_a_burst() -> None:
     clock = Clock()
-    assert [clock.window(64, 1), clock.window(4, 4), clock.window(4, 4)] == [False, False, False]
+    assert not any([*clock.windows(WINDOWS - 1, 64, 1), *clock.windows(WINDOWS, 4, 4)])
 
 
-def test_arrivals_that_outrun_ends_in_two_windows_are_too_many() -> None:
-    clock = Clock()
-    assert [clock.window(80, 40), clock.window(80, 40), clock.window(80, 40)] == [False, True, True]
+def test_arrivals_that_keep_outrunning_ends_are_too_many() -> None:
+    assert Clock().windows(WINDOWS + 1, 80, 40) == [False] * (WINDOWS - 1) + [True, True]
 
 
 def test_it_is_over_as_soon_as_ends_keep_up() -> None:
     clock = Clock()
-    clock.window(80, 40)
-    assert clock.window(80, 40)
+    assert clock.windows(WINDOWS, 80, 40)[-1]
     assert not clock.window(40, 40)
     assert not clock.window(80, 40)
 
 
 def test_a_closed_loop_with_a_long_queue_is_not_too_much() -> None:
     clock = Clock()
-    assert not any([clock.window(64, 2), *(clock.window(2, 2) for _ in range(100))])
+    assert not any([clock.window(64, 2), *clock.windows(100, 2, 2)])
 
 
 def test_a_small_excess_is_allowed() -> None:
-    clock = Clock()
-    assert not any(clock.window(100, 81) for _ in range(10))
+    assert not any(Clock().windows(3 * WINDOWS, 100, 81))
 
 
 def test_while_instances_may_come_everybody_waits() -> None:
-    clock = Clock(is_saturated=False)
-    assert not any(clock.window(80, 40) for _ in range(10))
+    assert not any(Clock(is_saturated=False).windows(3 * WINDOWS, 80, 40))
 
 
 def test_the_word_of_the_pool_holds_for_a_time() -> None:
     clock = Clock()
-    outcomes = [clock.window(80, 40) for _ in range(int(SATURATED_S / WINDOW_S) + 5)]
-    assert outcomes[1]
+    outcomes = clock.windows(int(SATURATED_S / WINDOW_S) + 5, 80, 40)
+    assert outcomes[WINDOWS]
     assert not outcomes[-1]
     clock.load.saturated(clock.now)
     assert clock.window(80, 40)
@@ -66,7 +65,7 @@ def test_the_word_of_the_pool_holds_for_a_time() -> None:
 
 def test_windows_far_apart_say_nothing() -> None:
     clock = Clock()
-    clock.window(80, 40)
+    clock.windows(WINDOWS - 1, 80, 40)
     clock.now += 10
     clock.load.saturated(clock.now)
     assert not clock.window(80, 40)
