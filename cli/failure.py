@@ -31,7 +31,6 @@ class UsageFaultError(FailedError):
 HINTS = {
     "unauthorized": "Set PLAT_TOKEN, or start the platform once with `plat up` as this user.",
     "function_not_deployed": "Deploy it with `plat deploy`.",
-    "function_stopped": "Start it with `plat start`.",
 }
 
 
