@@ -73,14 +73,18 @@ class _Events:
 
     async def _redeploy(self) -> None:
         self._deploy_began = time.monotonic()
-        deployed = await asyncio.to_thread(self._plat.deploy, "steady", CODE % "second", SCALE)
-        self._deploy_ended = time.monotonic()
-        self._deployed.set()
+        try:
+            deployed = await asyncio.to_thread(self._plat.deploy, "steady", CODE % "second", SCALE)
+        finally:
+            self._deploy_ended = time.monotonic()
+            self._deployed.set()
         assert deployed["version"] == 2
 
     async def _kill(self) -> None:
-        await asyncio.to_thread(self._plat.kill, "core")
-        self._back.set()
+        try:
+            await asyncio.to_thread(self._plat.kill, "core")
+        finally:
+            self._back.set()  # a failure shows in `finished`
 
     async def _scale_to_zero(self) -> None:
         """Clients hold back until the last instance is gone; then all come at once."""
