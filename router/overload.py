@@ -1,16 +1,16 @@
 """Do more calls come to a version than it can take? Decides only; time passed in.
 
-A burst may wait: that is what the queue is for. But where calls keep coming faster than they end, and
-the pool has no more instances to give, every place in a long queue only makes all answers late. Then
-no more calls wait than there are slots, and the rest is refused at once (as in CoDel, RFC 8289: it is
-the standing queue that counts, not its length at one moment).
+A burst may wait: that is what the queue is for. But once the queue has been full, the pool has no more
+instances to give, and calls keep coming faster than they end, a long queue only makes all answers late.
+Then no more calls wait than there are slots, and the rest is refused at once (as in CoDel, RFC 8289, it
+is the standing queue that counts; here what tells it from a burst is that it has filled up).
 """
 
 WINDOW_S = 0.025
 """Arrivals and ends are compared over this."""
 
-WINDOWS = 10
-"""So many windows in a row must agree: what comes within a quarter of a second is a burst, and may wait."""
+CALM_WINDOWS = 10
+"""After so many windows in a row in which ends kept up, the flood is over."""
 
 EXCESS = 0.2
 """Part of the arrivals of a window that may be left over without calling it too many."""
@@ -22,31 +22,41 @@ SATURATED_S = 1.0
 class Load:
     """Arrivals and ends of one version."""
 
-    __slots__ = ("_over", "_saturated_until", "_since", "arrived", "ended")
+    __slots__ = ("_calm", "_is_flood", "_saturated_until", "_since", "arrived", "ended")
 
     def __init__(self) -> None:
         self.arrived = 0
         self.ended = 0
         self._since = 0.0
-        self._over = 0
-        """Windows in a row with too many arrivals."""
+        self._calm = 0
+        self._is_flood = False
         self._saturated_until = float("-inf")
 
     def saturated(self, now: float) -> None:
         """The pool says: what there is is all there will be."""
         self._saturated_until = now + SATURATED_S
 
-    def is_too_much(self, slots: int, now: float) -> bool:
-        """Asked for every call that finds no free slot."""
-        elapsed_s = now - self._since
-        if elapsed_s >= WINDOW_S:
-            self._judge(slots, is_next=elapsed_s < 2 * WINDOW_S)
-            self._since = now
-        return self._over >= WINDOWS and now < self._saturated_until
+    def queue_is_full(self, now: float) -> None:
+        """That many do not wait for a burst to pass."""
+        if not self._is_flood:
+            self._is_flood = True
+            self._begin_window(now)
+            self._calm = 0
 
-    def _judge(self, slots: int, *, is_next: bool) -> None:
-        """A window that nobody asked about for long says nothing."""
-        excess = self.arrived - self.ended
-        over = is_next and excess > max(slots, EXCESS * self.arrived)
-        self._over = self._over + 1 if over else 0
+    def is_flood(self, now: float) -> bool:
+        """Asked for every call that finds no free slot."""
+        if not self._is_flood:
+            return False
+        if now - self._since >= WINDOW_S:
+            self._judge()
+            self._begin_window(now)
+        return self._is_flood and now < self._saturated_until
+
+    def _judge(self) -> None:
+        over = self.arrived - self.ended > EXCESS * self.arrived
+        self._calm = 0 if over else self._calm + 1
+        self._is_flood = self._calm < CALM_WINDOWS
+
+    def _begin_window(self, now: float) -> None:
+        self._since = now
         self.arrived = self.ended = 0

@@ -139,8 +139,9 @@ class SlotTable:
         version = self.version(version_id)
         version.load.arrived += 1
         if version.waiting >= self._queue_limit:
+            version.load.queue_is_full(now)
             raise PlatError("queue_full", "The function's queue is full. Try again later.", retry_after_s=1)
-        if version.waiting >= (slots := version.slots) and version.load.is_too_much(slots, now):
+        if version.load.is_flood(now) and version.waiting >= (slots := version.slots):
             error = PlatError("queue_full", TOO_MANY, retry_after_s=1)
             self._shed(version, slots, error)
             raise error
