@@ -28,6 +28,15 @@ def test_every_dependency_has_its_line() -> None:
     assert {name for name in needed if name not in text} == set()
 
 
+def test_every_metric_has_its_line_and_no_other_has_one() -> None:
+    files = [ROOT / package / "metrics.py" for package in ("router", "pool", "control", "builder")]
+    counted = {name for file in files for name in re.findall(r'"(plat_[a-z_]+)"', file.read_text())}
+    listed = set(
+        re.findall(r"^\| `(plat_[a-z_]+)` \|", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE)
+    )
+    assert listed == counted
+
+
 def name_of(requirement: str) -> str:
     return re.split(r"[\[<>=!~ ]", requirement)[0].lower()
 
