@@ -8,7 +8,7 @@ from hashlib import sha256
 from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from router.limits import Limiter
-from router.routes import RouteTable, Target, pick_version
+from router.routes import RouteTable, Target
 
 _REMEMBERED_TOKENS = 10_000
 
@@ -58,15 +58,19 @@ class Admission:
             raise PlatError(
                 "unauthorized", f'Calls of "{route.name}" need the header Authorization: Bearer <token>.'
             )
-        version = pick_version(route, target.qualifier)
-        wait_s = self._limiter.admit(route.name, route.rate, route.burst, now)
+        version = self.routes.version(route, target.qualifier)
+        if route.rate is not None:
+            self._check_rate(route, route.rate, now)
+        return route, version
+
+    def _check_rate(self, route: Route, rate: float, now: float) -> None:
+        wait_s = self._limiter.take(route.name, rate, route.burst, now)
         if wait_s:
             raise PlatError(
                 "rate_limited",
-                f'"{route.name}" takes {route.rate:g} calls a second; that is reached.',
+                f'"{route.name}" takes {rate:g} calls a second; that is reached.',
                 retry_after_s=wait_s,
             )
-        return route, version
 
     def check_length(self, length: int | None) -> None:
         """Raises `body_too_large` for a body known to be over the limit, before any of it is read."""

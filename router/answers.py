@@ -26,7 +26,7 @@ REMEMBERED_HEAD_BYTES = 1024
 
 
 class Rewritten(NamedTuple):
-    """A head, and what the client gets of it: `start`, the call id, `ending`."""
+    """A head, and what the client gets of it: `start`, the call id, `ending` (or `closing`)."""
 
     head: ResponseHead
     start: bytes
@@ -46,11 +46,22 @@ class AnswerHeads:
         known = self._known.get(head)
         if known is None:
             known = rewrite(head, "GET")
-            if len(head) <= REMEMBERED_HEAD_BYTES and known.head.status != 101:
+            if len(head) <= REMEMBERED_HEAD_BYTES and not known.head.interim:
                 if len(self._known) >= REMEMBERED_HEADS:
                     self._known.clear()
                 self._known[head] = known
         return known
+
+    def whole(self, data: bytes, call_id: bytes, *, close: bool) -> tuple[ResponseHead, bytes] | None:
+        """Of an answer that came in one piece, with a head seen before: the head, and what the client gets.
+
+        None: it may be anything else, and takes an `Answer`. Not for the answer to HEAD.
+        """
+        end = data.find(b"\r\n\r\n") + 4
+        known = self._known.get(data[:end])
+        if known is None or known.head.length != len(data) - end:
+            return None
+        return known.head, known.start + call_id + (known.closing if close else known.ending) + data[end:]
 
 
 def rewrite(head: bytes, request_method: str) -> Rewritten:

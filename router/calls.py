@@ -153,7 +153,7 @@ def idle_connection(instance: InstanceSlots) -> UpstreamConnection | None:
 
 
 def give_back(
-    slots: SlotTable, instance: InstanceSlots, upstream: UpstreamConnection, *, reusable: bool
+    slots: SlotTable, instance: InstanceSlots, upstream: UpstreamConnection, *, reusable: bool, now: float
 ) -> None:
     """A call is complete: its slot is free, and its connection idle if both sides keep it."""
     if reusable and not instance.gone:
@@ -161,7 +161,7 @@ def give_back(
         instance.connections.append(upstream)
     else:
         upstream.close()
-    slots.release(instance, time.monotonic())
+    slots.release(instance, now)
 
 
 class Held:
@@ -176,7 +176,8 @@ class Held:
     def complete(self) -> None:
         """The answer is complete: the connection is idle again if both sides keep it."""
         if self._first():
-            give_back(self._slots, self.instance, self.upstream, reusable=self.upstream.reusable)
+            reusable = self.upstream.reusable
+            give_back(self._slots, self.instance, self.upstream, reusable=reusable, now=time.monotonic())
 
     def lost(self) -> None:
         """The connection ended by itself: what was in it has ended with it."""

@@ -5,6 +5,7 @@ Knows no bytes and no slots; `fastpath` does.
 
 import asyncio
 import secrets
+import time
 from itertools import count
 from typing import Protocol
 
@@ -40,6 +41,8 @@ class Clients:
         self._connection_limit = connection_limit
         self.connections: set[Client] = set()
         self.closing = False
+        self.epoch_s = time.time() - time.monotonic()
+        """Added to a monotonic time, it gives seconds since 1970; corrected with every tick."""
         self.empty = asyncio.Event()
         """Set once the path is closing and its last connection has ended."""
         self._prefix = secrets.token_hex(8).encode()
@@ -73,6 +76,7 @@ class Clients:
 
     def tick(self, now: float) -> None:
         """Deadlines, a few times a second: none is exact, and none costs a timer."""
+        self.epoch_s = time.time() - now
         for connection in [each for each in self.connections if now >= each.deadline]:
             connection.late()
 

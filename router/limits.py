@@ -35,11 +35,8 @@ class Limiter:
         self._routers = routers
         self._buckets: dict[str, tuple[float, int, TokenBucket]] = {}
 
-    def admit(self, name: str, rate: float | None, burst: int | None, now: float) -> float:
+    def take(self, name: str, rate: float, burst: int | None, now: float) -> float:
         """0 if a call of the function is admitted, else the seconds until one will be."""
-        if rate is None:
-            self._buckets.pop(name, None)
-            return 0.0
         return self._bucket(name, rate, burst or max(1, round(rate))).take(now)
 
     def keep(self, exists: Callable[[str], bool]) -> None:

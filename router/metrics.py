@@ -26,26 +26,38 @@ class Histogram:
         self.sum += seconds
 
 
+class FunctionCalls:
+    """Calls of one function that have ended."""
+
+    __slots__ = ("by_status", "seconds")
+
+    def __init__(self) -> None:
+        self.by_status: dict[int, int] = {}
+        self.seconds = Histogram()
+
+
 class Metrics:
     """Counters of one router process. Functions that do not exist are counted under no name."""
 
     def __init__(self) -> None:
-        self._invocations: dict[tuple[str, int], int] = {}
-        self._seconds: dict[str, Histogram] = {}
+        self._calls: dict[str, FunctionCalls] = {}
         self._queue = Histogram()
         self._rate_limited: dict[str, int] = {}
         self._upstream_errors: dict[tuple[str, str], int] = {}
 
     def call_ended(self, function: str, status: int, seconds: float) -> None:
-        key = (function, status)
-        self._invocations[key] = self._invocations.get(key, 0) + 1
-        histogram = self._seconds.get(function)
-        if histogram is None:
-            histogram = self._seconds[function] = Histogram()
-        histogram.observe(seconds)
+        calls = self._calls.get(function)
+        if calls is None:
+            calls = self._calls[function] = FunctionCalls()
+        calls.by_status[status] = calls.by_status.get(status, 0) + 1
+        calls.seconds.observe(seconds)
 
     def queued(self, seconds: float) -> None:
         self._queue.observe(seconds)
+
+    def not_queued(self) -> None:
+        """As `queued(0)`."""
+        self._queue.counts[0] += 1
 
     def rate_limited(self, function: str) -> None:
         self._rate_limited[function] = self._rate_limited.get(function, 0) + 1
@@ -58,15 +70,15 @@ class Metrics:
         """Prometheus text format 0.0.4; `in_flight` and `queued` are calls by function."""
         lines: list[str] = []
         lines += _header("plat_invocations_total", "counter", "Calls by function and status.")
-        for (function, code), count in self._invocations.items():
-            lines.append(
-                _sample("plat_invocations_total", (("function", function), ("code", str(code))), count)
-            )
+        for function, calls in self._calls.items():
+            for code, count in calls.by_status.items():
+                labels = (("function", function), ("code", str(code)))
+                lines.append(_sample("plat_invocations_total", labels, count))
         lines += _header(
             "plat_invocation_seconds", "histogram", "Time from the request's arrival to the answer's end."
         )
-        for function, histogram in self._seconds.items():
-            lines += _histogram("plat_invocation_seconds", (("function", function),), histogram)
+        for function, calls in self._calls.items():
+            lines += _histogram("plat_invocation_seconds", (("function", function),), calls.seconds)
         lines += _header("plat_queue_seconds", "histogram", "Time that calls waited for a slot.")
         lines += _histogram("plat_queue_seconds", (), self._queue)
         lines += _gauge("plat_in_flight", "Calls that are with an instance now.", in_flight)

@@ -50,6 +50,8 @@ class RouteTable:
     def __init__(self) -> None:
         self._routes: dict[str, Route] = {}
         self._versions: dict[str, Route] = {}
+        self._live: dict[str, RouteVersion] = {}
+        """By function: the version that calls without a qualifier go to, if they may go to one."""
         self.loaded = False
 
     def __len__(self) -> int:
@@ -58,15 +60,20 @@ class RouteTable:
     def replace(self, routes: list[Route]) -> None:
         self._routes = {route.name: route for route in routes}
         self._versions = {version.id: route for route in routes for version in route.versions}
+        self._live = {route.name: live for route in routes if (live := _live_version(route)) is not None}
         self.loaded = True
 
     def put(self, route: Route) -> None:
         self.drop(route.name)
         self._routes[route.name] = route
         self._versions.update((version.id, route) for version in route.versions)
+        live = _live_version(route)
+        if live is not None:
+            self._live[route.name] = live
 
     def drop(self, name: str) -> None:
         former = self._routes.pop(name, None)
+        self._live.pop(name, None)
         for version in former.versions if former else ():
             self._versions.pop(version.id, None)
 
@@ -84,6 +91,17 @@ class RouteTable:
         if not self.loaded:
             raise PlatError("starting", "The router has no table of functions yet.", retry_after_s=1)
         raise PlatError("function_not_found", f'There is no function "{name}".')
+
+    def version(self, route: Route, qualifier: str) -> RouteVersion:
+        """The version a call goes to. Raises what `pick_version` raises."""
+        live = self._live.get(route.name) if qualifier == LIVE else None
+        return live if live is not None else pick_version(route, qualifier)
+
+
+def _live_version(route: Route) -> RouteVersion | None:
+    if route.stopped:
+        return None
+    return next((version for version in route.versions if version.number == route.live), None)
 
 
 def pick_version(route: Route, qualifier: str) -> RouteVersion:

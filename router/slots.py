@@ -52,7 +52,7 @@ class InstanceSlots:
 
     @property
     def free(self) -> int:
-        return 0 if self.gone else self.granted - self.in_use
+        return max(0, self.granted - self.in_use)
 
     def __repr__(self) -> str:
         return f"<InstanceSlots {self.id} {self.in_use}/{self.granted} debt={self.debt} gone={self.gone}>"
@@ -127,9 +127,11 @@ class SlotTable:
         stack = version.stack
         while stack:
             instance = stack[-1]
-            if instance.free > 0:
+            if instance.granted > instance.in_use:  # `free`, without the cost of a property
                 version.load.arrived += 1
-                self._use(instance, now)
+                instance.in_use += 1
+                version.in_flight += 1
+                instance.last_used = now
                 return instance
             stack.pop().on_stack = False
         return None
@@ -174,17 +176,18 @@ class SlotTable:
 
     def release(self, instance: InstanceSlots, now: float) -> None:
         """A call has ended: its slot goes to the pool if owed, else to a waiter, else on the stack."""
-        instance.version.load.ended += 1
+        version = instance.version
+        version.load.ended += 1
+        version.in_flight -= 1
         instance.in_use -= 1
-        instance.version.in_flight -= 1
         instance.last_used = now
         if instance.gone:
             return
         if instance.debt:
             instance.debt -= 1
             self._give_back(instance, 1, now)
-            return
-        self._offer(instance, now)
+        elif not version.waiting or not self._hand_over(instance, now):
+            self._stack(instance)
 
     def fault(self, instance: InstanceSlots, reason: str) -> None:
         """A call went wrong so that its instance must not be used again; its slot is lost with it."""
@@ -279,17 +282,8 @@ class SlotTable:
 
     # --- steps
 
-    def _use(self, instance: InstanceSlots, now: float) -> None:
-        instance.in_use += 1
-        instance.version.in_flight += 1
-        instance.last_used = now
-
-    def _offer(self, instance: InstanceSlots, now: float) -> None:
-        """One free slot: to the first waiter that accepts, else on the stack."""
-        if not instance.version.waiting or not self._hand_over(instance, now):
-            self._stack(instance)
-
     def _hand_over(self, instance: InstanceSlots, now: float) -> bool:
+        """One free slot to the first waiter that accepts it."""
         version = instance.version
         while version.waiters:
             waiter = version.waiters.popleft()
@@ -297,7 +291,9 @@ class SlotTable:
                 continue
             self._unqueue(version, waiter)
             if waiter.offer(instance):
-                self._use(instance, now)
+                instance.in_use += 1
+                version.in_flight += 1
+                instance.last_used = now
                 return True
         return False
 
@@ -307,7 +303,7 @@ class SlotTable:
         self._demand_changed(version)
 
     def _stack(self, instance: InstanceSlots) -> None:
-        if instance.free and not instance.on_stack:
+        if not instance.on_stack and instance.free:
             instance.version.stack.append(instance)
             instance.on_stack = True
 

@@ -109,7 +109,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     @property
     def closed(self) -> bool:
-        return self._eof or self._transport is None or self._transport.is_closing()
+        return self._eof or self._broken or self._transport is None
 
     @property
     def reusable(self) -> bool:
@@ -191,6 +191,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def finish(self) -> None:
         """The exchange is over and the connection `reusable`: make it ready for the next."""
+        self._sink = None
         self._busy = False
         self.used = True
         self._head = None
@@ -222,7 +223,8 @@ class UpstreamConnection(asyncio.Protocol):
         return True
 
     def close(self) -> None:
-        """At once; bytes not yet written are dropped, and an answer under way is not complete."""
+        """At once, without a word to the sink. Unwritten bytes are dropped; an answer is not complete."""
+        self._sink = None
         self._broken = True
         if self._transport is not None:
             self._transport.abort()

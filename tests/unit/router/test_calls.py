@@ -48,13 +48,13 @@ async def rig() -> Rig:
 
 
 async def test_a_complete_call_gives_slot_and_connection_back(rig: Rig) -> None:
-    give_back(rig.slots, rig.instance, rig.upstream, reusable=True)
+    give_back(rig.slots, rig.instance, rig.upstream, reusable=True, now=0)
     assert rig.is_free
     assert idle_connection(rig.instance) is rig.upstream
 
 
 async def test_a_connection_that_is_not_reusable_is_closed(rig: Rig) -> None:
-    give_back(rig.slots, rig.instance, rig.upstream, reusable=False)
+    give_back(rig.slots, rig.instance, rig.upstream, reusable=False, now=0)
     assert rig.is_free
     assert idle_connection(rig.instance) is None
     assert rig.transport.ended == "abort"
@@ -93,7 +93,7 @@ async def test_an_abandoned_call_that_does_not_end_is_a_fault(rig: Rig) -> None:
 
 
 async def test_closed_connections_are_not_taken(rig: Rig) -> None:
-    give_back(rig.slots, rig.instance, rig.upstream, reusable=True)
+    give_back(rig.slots, rig.instance, rig.upstream, reusable=True, now=0)
     rig.upstream.eof_received()
     assert idle_connection(rig.instance) is None
 
