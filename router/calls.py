@@ -6,6 +6,7 @@ a client is told is decided here, once.
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 from plat.address import Address
 from plat.errors import PlatError
@@ -46,7 +47,9 @@ class Calls:
         pool: PoolLink,
         metrics: Metrics,
         queue_timeout_s: float,
+        connect: Callable[[Address], Awaitable[UpstreamConnection]] = connect,
     ) -> None:
+        self._connect = connect
         self.admission = admission
         self.slots = slots
         self.pool = pool
@@ -75,7 +78,7 @@ class Calls:
         if idle is not None:
             return idle
         try:
-            return await connect(Address.parse(instance.address))
+            return await self._connect(Address.parse(instance.address))
         except UnreachableError as error:
             name = instance.version.id
             log.warning("instance unreachable", instance=instance.id, version=name, detail=str(error))
@@ -90,7 +93,7 @@ class Calls:
 
     async def _open(self, instance: InstanceSlots) -> None:
         try:
-            upstream = await connect(Address.parse(instance.address))
+            upstream = await self._connect(Address.parse(instance.address))
         except UnreachableError:
             return  # the call that needs it will say so
         if instance.gone or len(instance.connections) >= instance.granted:

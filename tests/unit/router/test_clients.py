@@ -5,9 +5,14 @@ from typing import cast
 
 import pytest
 
+from plat.address import Address
+from router.admission import Admission
 from router.calls import Calls
 from router.clients import REMEMBERED_HEADS, Clients
 from router.downstream import ClientServer
+from router.feed import PoolLink
+from router.limits import Limiter
+from router.metrics import Metrics
 
 HEAD = b"GET /function/f HTTP/1.1\r\nHost: example.org\r\n\r\n"
 
@@ -34,7 +39,9 @@ def server() -> SimpleNamespace:
 
 @pytest.fixture
 async def clients(server: SimpleNamespace) -> Clients:
-    calls = cast(Calls, SimpleNamespace(admission=SimpleNamespace(body_limit_bytes=1000)))
+    link = PoolLink("r1", Address(path="/nowhere"), clock=lambda: 0.0, queue_limit=10)
+    admission = Admission(link.routes, link.tokens, Limiter(1), 1000)
+    calls = Calls(admission=admission, slots=link.slots, pool=link, metrics=Metrics(), queue_timeout_s=30)
     return Clients(calls, cast(ClientServer, server), 3)
 
 

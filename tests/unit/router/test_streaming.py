@@ -11,7 +11,6 @@ import pytest
 from plat.address import Address
 from plat.errors import PlatError
 from plat.feed import Faulted, Grant, Route, RouteVersion
-from router import calls as calls_module
 from router.admission import Admission
 from router.calls import Calls
 from router.feed import PoolLink
@@ -30,15 +29,19 @@ ROUTE = Route("f", 1, False, "public", 60.0, None, None, [VERSION])
 class Rig:
     """The tables of a router, and connections that are made when the test says so."""
 
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.link = PoolLink("r1", Address(path="/nowhere"), clock=lambda: 0.0, queue_limit=10)
         self.slots = self.link.slots
         admission = Admission(self.link.routes, self.link.tokens, Limiter(1), 1000)
         self.calls = Calls(
-            admission=admission, slots=self.slots, pool=self.link, metrics=Metrics(), queue_timeout_s=30
+            admission=admission,
+            slots=self.slots,
+            pool=self.link,
+            metrics=Metrics(),
+            queue_timeout_s=30,
+            connect=self._connect,
         )
         self.connecting: list[asyncio.Future[UpstreamConnection]] = []
-        patch.setattr(calls_module, "connect", self._connect)
 
     async def _connect(self, address: Address) -> UpstreamConnection:
         self.connecting.append(asyncio.get_running_loop().create_future())
@@ -71,8 +74,8 @@ async def settle() -> None:
 
 
 @pytest.fixture
-async def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
-    return Rig(monkeypatch)
+async def rig() -> Rig:
+    return Rig()
 
 
 async def cancelled(call: "asyncio.Task[tuple[InstanceSlots, UpstreamConnection]]") -> None:
