@@ -18,12 +18,13 @@ from bench.goals import verdicts
 from bench.machine import machine
 from bench.plan import FULL, QUESTIONS, QUICK, Plan
 from bench.processes import ROOT
-from bench.questions import cpu, end_to_end, latency, overload, peak, routers, runtimes
+from bench.questions import collector, cpu, end_to_end, latency, overload, peak, routers, runtimes
 
 ASK: dict[str, Callable[[Field, Plan], Result]] = {
     "cpu": cpu.ask,
     "peak": peak.ask,
     "latency": latency.ask,
+    "collector": collector.ask,
     "overload": overload.ask,
     "runtimes": runtimes.ask,
     "end_to_end": end_to_end.ask,

@@ -7,11 +7,13 @@ with a Content-Length, nothing else.
 import asyncio
 import gc
 import re
+import secrets
 import sys
 import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import repeat
 from subprocess import PIPE, Popen
 from typing import cast
 
@@ -57,7 +59,7 @@ class Connection(asyncio.Protocol):
     def send(self, intended: float) -> None:
         assert self._transport is not None
         self.intended = intended
-        self._transport.write(self._run.request)
+        self._transport.write(next(self._run.requests))
 
     def data_received(self, data: bytes) -> None:
         if self._left:
@@ -107,12 +109,18 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
 
+def requests(order: Order) -> Iterator[bytes]:
+    """What the calls send, one after the other. For ever."""
+    data = request.bytes_of(f"{order.host}:{order.port}", order.target, order.request_bytes)
+    return request.each_with_its_own_id(data, secrets.randbits(96)) if order.own_ids else repeat(data)
+
+
 class Run:
     """One order under way."""
 
     def __init__(self, order: Order) -> None:
         self.recorder = Recorder()
-        self.request = request.bytes_of(f"{order.host}:{order.port}", order.target, order.request_bytes)
+        self.requests = requests(order)
         self._order = order
         self._schedule = Schedule(order.rate, order.seconds, 0.0)
         self._open: set[Connection] = set()

@@ -26,14 +26,30 @@ CPU = Column("cpu_us", "CPU us a call")
 PARTS = (Column("user_us", "user"), Column("system_us", "system"))
 RATE = Column("calls_per_s", "calls a second")
 P50, P99 = Column("p50_ms", "p50 ms"), Column("p99_ms", "p99 ms")
+P999 = Column("p999_ms", "p99.9 ms")
 
 SECTIONS = {
     "cpu": Section("CPU per call at the same rate", (CPU, *PARTS, RATE), "us"),
     "peak": Section("Peak in a closed loop", (RATE, CPU, P50, P99), "calls a second"),
     "latency": Section(
         "Latency at the same rates, open loop",
-        (P99, P50, Column("p999_ms", "p99.9 ms"), Column("rate", "calls a second")),
+        (P99, P50, P999, Column("rate", "calls a second")),
         "p99 in ms",
+    ),
+    "collector": Section(
+        "The garbage collector's part in the slowest calls",
+        (
+            P999,
+            P50,
+            P99,
+            Column("calls", "calls in a run"),
+            Column("collections", "collections"),
+            Column("full_collections", "full ones"),
+            Column("collector_ms", "ms in all"),
+            Column("longest_ms", "ms of the longest"),
+            Column("garbage", "objects found in dead cycles"),
+        ),
+        "p99.9 in ms",
     ),
     "overload": Section(
         "Overload",

@@ -1,5 +1,7 @@
 """The request every contender gets: a POST with five headers, or a GET where the answer is what is large."""
 
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,6 +66,13 @@ def bytes_of(host: str, target: str, size: int) -> bytes:
     lines += [f"{name}: {value}" for name, value in HEADERS.items()]
     lines += [f"Content-Length: {size}"] if size else []
     return "\r\n".join([*lines, "", ""]).encode() + body(size)
+
+
+def each_with_its_own_id(request: bytes, first: int) -> Iterator[bytes]:
+    """The request again and again, its X-Request-Id counted up from `first`; as long each time."""
+    before, after = request.split(HEADERS["X-Request-Id"].encode())
+    for number in count(first):
+        yield b"%b%032x%b" % (before, number, after)
 
 
 def write_body(folder: Path, size: int) -> Path:

@@ -30,6 +30,8 @@ class Order(Struct, frozen=True):
     """How long answers are waited for after the last call's time."""
     settle_s: float = 0.0
     """Latencies count from here on: what the start of the load alone does is another question."""
+    own_ids: bool = False
+    """Each call has an X-Request-Id that no other has: its head is new to whoever remembers heads."""
 
 
 class Outcome(Struct, frozen=True):

@@ -1,7 +1,7 @@
 """What a contender is, and one that runs."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
@@ -43,9 +43,9 @@ class Contender(NamedTuple):
         return f"not installed: {', '.join(lacking)}" if lacking else None
 
 
-def ready(running: Running, upstreams: Upstreams, process: Program, log: Path) -> Running:
+def ready(running: Running, functions: Iterable[str], process: Program, log: Path) -> Running:
     """Once each function is answered. Raises RuntimeError if that does not come about."""
-    for function in upstreams:
+    for function in functions:
         _ready(running.url(function), size_of(function), process, log)
     return running
 

@@ -16,6 +16,8 @@ from bench.request import Upstreams
 
 SLOTS = 256
 NAME = "plat router"
+COMMAND = (str(Path(sys.executable).parent / "plat"), "router")
+"""Starts one router; its index follows as `--index N`."""
 
 
 @contextmanager
@@ -32,6 +34,7 @@ def routers(
     *,
     count: int = 1,
     settings: Mapping[str, str] = MappingProxyType({}),
+    command: Sequence[str] = COMMAND,
 ) -> Iterator[tuple[Running, Program, Path]]:
     """`count` routers on one port, and the last one's process and log. Settings: in capitals, no `PLAT_`."""
     folder.mkdir(exist_ok=True)
@@ -42,7 +45,8 @@ def routers(
         started: list[tuple[Program, Path]] = []
         for index in range(count):
             log = folder / f"router-{index}.log"
-            process = stack.enter_context(_router(index, count, log, variables))
+            numbered = [*command, "--index", str(index)]
+            process = stack.enter_context(_router(numbered, count, log, variables))
             until(partial(_says_ready, log), process, log, "the router")
             started.append((process, log))
         name = NAME if count == 1 else f"{NAME} x {count}"
@@ -53,8 +57,9 @@ def _says_ready(log: Path) -> bool:
     return "router ready" in log.read_text()
 
 
-def _router(index: int, count: int, log: Path, variables: dict[str, str]) -> AbstractContextManager[Program]:
-    command = [str(Path(sys.executable).parent / "plat"), "router", "--index", str(index)]
+def _router(
+    command: Sequence[str], count: int, log: Path, variables: dict[str, str]
+) -> AbstractContextManager[Program]:
     prefixed = {f"PLAT_{name}": value for name, value in variables.items()}
     return running(command, log, {"PLAT_ROUTERS": str(count), "PLAT_DRAIN_S": "1", **prefixed})
 

@@ -4,7 +4,7 @@ import h11
 
 from bench import request
 from bench.backend import configuration
-from bench.request import CASES, bytes_of
+from bench.request import CASES, bytes_of, each_with_its_own_id
 from bench.slow_backend import is_whole
 from plat.address import Address
 
@@ -22,6 +22,14 @@ def test_the_request_is_what_a_parser_reads() -> None:
 def test_without_a_body_it_is_a_get() -> None:
     assert bytes_of("h", "/", 0).startswith(b"GET / HTTP/1.1\r\n")
     assert b"content-length" not in bytes_of("h", "/", 0).lower()
+
+
+def test_ids_count_up_and_nothing_else_changes() -> None:
+    whole = bytes_of("h", "/", 90)
+    first, second = itertools.islice(each_with_its_own_id(whole, 9), 2)
+    assert b"X-Request-Id: %032x\r\n" % 9 in first
+    assert second == first.replace(b"%032x" % 9, b"%032x" % 10)
+    assert len(first) == len(whole)
 
 
 def test_no_case_s_name_begins_another_s() -> None:
