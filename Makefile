@@ -7,6 +7,7 @@
 #   make bench [ARGS="--quick --only cpu,peak"]    the router beside nginx, HAProxy, Caddy, Go and aiohttp
 #   make load [ARGS="--seconds 40"]                a platform under Locust; fails when a goal is missed
 #                  Both write their results into bench/results.
+#   make compiled  compiles the modules a call goes through (C compiler needed); `make pure` undoes it
 #   make clean     removes caches; `make distclean` the virtual environment too
 
 VENV ?= .venv
@@ -17,9 +18,12 @@ ADMIN_PORT ?= $(if $(PORT),$(shell expr $(PORT) + 1))
 UP_FLAGS = $(if $(PORT),--port $(PORT)) $(if $(ADMIN_PORT),--admin-port $(ADMIN_PORT)) \
 	$(if $(DRIVER),--driver $(DRIVER)) $(if $(ROUTERS),--routers $(ROUTERS)) $(if $(DATA),--data "$(DATA)")
 
-.PHONY: up images test check bench load clean distclean
+# Once compiled, always fresh.
+COMPILED = $(wildcard router/compiled__mypyc.*.so)
 
-up: $(VENV)/.installed $(if $(filter docker,$(DRIVER)),images)
+.PHONY: up images test check bench load compiled pure clean distclean
+
+up: $(VENV)/.installed $(COMPILED) $(if $(filter docker,$(DRIVER)),images)
 	@exec $(BIN)/plat up $(UP_FLAGS) --deploy examples/hello
 
 # What instances run in with DRIVER=docker.
@@ -38,6 +42,12 @@ bench: $(VENV)/.installed-bench
 load: $(VENV)/.installed-bench
 	@$(BIN)/python -m bench.load $(ARGS)
 
+compiled $(COMPILED): $(VENV)/.installed-compiled $(wildcard router/*.py)
+	@$(BIN)/python deploy/compile-router
+
+pure:
+	@$(BIN)/python deploy/compile-router --remove
+
 # Stamps: nothing is installed again until the list of dependencies changes.
 $(VENV)/.installed: pyproject.toml deploy/make-venv
 	@deploy/make-venv $(VENV) .
@@ -51,8 +61,12 @@ $(VENV)/.installed-bench: pyproject.toml deploy/make-venv
 	@deploy/make-venv $(VENV) ".[bench]"
 	@touch $@ $(VENV)/.installed
 
+$(VENV)/.installed-compiled: pyproject.toml deploy/make-venv
+	@deploy/make-venv $(VENV) ".[compiled]"
+	@touch $@ $(VENV)/.installed
+
 clean:
-	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	@rm -rf router/*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
 	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 distclean: clean

@@ -15,6 +15,7 @@ from plat.logs import get_logger
 from plat.settings import Settings
 from plat.tasks import cancel, spawn
 from plat.web import call_id_of, problem_response, start_site
+from router import compiled
 from router.admission import Admission
 from router.calls import Calls
 from router.clients import Clients
@@ -164,8 +165,9 @@ def admin_app(router: Router) -> web.Application:
 async def serve(settings: Settings, stop: asyncio.Event, *, index: int = 0) -> None:
     """Run one router until `stop`, then let calls in flight finish, for `drain_s` at most.
 
-    Raises OSError if the port cannot be had.
+    Raises OSError if the port cannot be had, PlatError if compiled modules are not those of their sources.
     """
+    compiled.check()
     router = Router(settings, index)
     tasks = [spawn(router.link.run(), "pool link"), spawn(router.tick(), "router tick")]
     runner = web.ServerRunner(router.server, handle_signals=False, shutdown_timeout=settings.drain_s)
@@ -181,7 +183,7 @@ async def serve(settings: Settings, stop: asyncio.Event, *, index: int = 0) -> N
             reuse_port=True,
             backlog=BACKLOG,
         )
-        log.info("router ready", host=settings.host, port=settings.port)
+        log.info("router ready", host=settings.host, port=settings.port, compiled=compiled.is_compiled())
         gc.collect()
         gc.freeze()  # what is here now stays: the collector need never look at it again
         await stop.wait()
