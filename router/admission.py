@@ -8,7 +8,8 @@ from hashlib import sha256
 from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from router.limits import Limiter
-from router.routes import RouteTable, Target
+from router.routes import RouteTable
+from router.target import Target
 
 _REMEMBERED_TOKENS = 10_000
 

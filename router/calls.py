@@ -16,8 +16,8 @@ from plat.tasks import spawn
 from router.admission import Admission
 from router.feed import PoolLink
 from router.metrics import Metrics
-from router.routes import Target
 from router.slots import InstanceSlots, SlotTable
+from router.target import Target
 from router.upstream import UnreachableError, UpstreamConnection, connect
 
 log = get_logger(__name__)

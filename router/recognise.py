@@ -7,7 +7,9 @@ all of HTTP/1.1. What is recognised, every other parser must read in the same wa
 import re
 from typing import NamedTuple
 
-from router.routes import FUNCTION_PREFIX, LIVE, Target
+from msgspec import Struct
+
+from router.target import FUNCTION_PREFIX, LIVE, Target
 
 HEAD_LIMIT_BYTES = 8 * 1024
 HEADER_LIMIT = 100
@@ -35,8 +37,11 @@ _CALL_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _HOST = re.compile(rb"[0-9A-Za-z.:\-_\[\]]{1,255}")
 
 
-class Recognised(NamedTuple):
-    """A request's head, taken apart and put together again for the instance."""
+class Recognised(Struct, frozen=True, gc=False):
+    """A request's head, taken apart and put together again for the instance.
+
+    Clients that never send the same head twice leave thousands of them: the collector need not know.
+    """
 
     target: Target
     method: str

@@ -1,47 +1,8 @@
-"""Which version a call goes to: the table of routes, and the parsing of a call's target. Decides only."""
-
-import re
-from typing import NamedTuple
-from urllib.parse import unquote
+"""Which version a call goes to: the table of routes. Decides only."""
 
 from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
-
-FUNCTION_PREFIX = "/function/"
-LIVE = "live"
-
-_TARGET = re.compile(r"/function/([^/?#]+)(/[^?#]*)?(\?[^#]*)?")
-_ABSOLUTE_FORM = re.compile(r"https?://[^/?#]+(?=[/?]|$)", re.IGNORECASE)
-
-
-class Target(NamedTuple):
-    """A call's target, taken apart: `/function/<name>[:<qualifier>][/<path>][?<query>]`."""
-
-    name: str
-    qualifier: str
-    """`live` unless the call names an alias or a version."""
-    prefix: str
-    """What the function is mounted at: `/function/<name>`."""
-    path: str
-    """What the instance sees: path and query, as they came; at least `/`."""
-
-
-def origin_form(target: str) -> str:
-    """The target without scheme and authority (RFC 9112, 3.2.2 asks servers to accept them)."""
-    match = _ABSOLUTE_FORM.match(target)
-    return target[match.end() :] or "/" if match else target
-
-
-def parse_target(target: str) -> Target:
-    """Raises PlatError: `not_found` when it is no call of a function, `bad_request`."""
-    match = _TARGET.fullmatch(target)
-    if "#" in target:
-        raise PlatError("bad_request", "A request's target has no fragment (#).")
-    if match is None:
-        raise PlatError("not_found", "Functions are called at /function/<name>.")
-    segment, path, query = match.groups()
-    name, _, qualifier = unquote(segment).partition(":")
-    return Target(name, qualifier or LIVE, FUNCTION_PREFIX + segment, (path or "/") + (query or ""))
+from router.target import LIVE
 
 
 class RouteTable:

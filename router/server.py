@@ -25,8 +25,8 @@ from router.fastpath import IDLE_S, FastConnection
 from router.feed import PoolLink
 from router.limits import Limiter
 from router.metrics import Metrics
-from router.routes import FUNCTION_PREFIX, origin_form
 from router.streaming import Streaming
+from router.target import FUNCTION_PREFIX, origin_form
 
 log = get_logger(__name__)
 

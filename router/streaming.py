@@ -16,8 +16,8 @@ from plat.web import call_id_of, problem_response
 from router.calls import CLIENT_GONE, Calls, Held
 from router.exchange import Exchange, Sent, SilenceError, read_early, request_headers
 from router.http1 import BadResponseError, Headers, write_request_head
-from router.routes import Target, parse_target
 from router.slots import InstanceSlots
+from router.target import Target, parse_target
 from router.tunnel import run_tunnel
 from router.upstream import ConnectionLostError, UnreachableError, UpstreamConnection
 

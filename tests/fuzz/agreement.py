@@ -10,7 +10,7 @@ from typing import NamedTuple
 from router.answers import Answer, AnswerHeads
 from router.http1 import BadResponseError, body_of, parse_head
 from router.recognise import Recognised, recognise
-from router.routes import origin_form, parse_target
+from router.target import origin_form, parse_target
 from tests.fuzz.readers import (
     REQUEST_PARSERS,
     RESPONSE_PARSERS,

@@ -8,7 +8,8 @@ from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from router.admission import Admission, Tokens
 from router.limits import Limiter
-from router.routes import RouteTable, parse_target
+from router.routes import RouteTable
+from router.target import parse_target
 
 NOW = 50.0
 

@@ -1,5 +1,6 @@
 """What the fast path takes, byte for byte what it becomes; and the long table of what it must not take."""
 
+import gc
 from typing import NamedTuple
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.recognise import HEAD_LIMIT_BYTES, HEADER_LIMIT, Recognised, may_become, recognise
-from router.routes import Target
+from router.target import Target
 from tests.unit.router.heads import HOST, NO_FUNCTION, REFUSED, STREAMED, head
 
 HANDED_OVER = REFUSED | NO_FUNCTION | {name: data for name, (data, _) in STREAMED.items()}
@@ -245,3 +246,10 @@ NEVER = {
 @pytest.mark.parametrize("data", NEVER.values(), ids=NEVER.keys())
 def test_what_becomes_none_is_not_waited_for(data: bytes) -> None:
     assert not may_become(data)
+
+
+def test_the_garbage_collector_does_not_know_of_what_is_recognised() -> None:
+    recognised = recognise(head(b"X-Call-Id: a"))
+    assert recognised is not None
+    assert not gc.is_tracked(recognised)
+    assert not gc.is_tracked(recognised.target)

@@ -16,9 +16,9 @@ from router.calls import Calls
 from router.feed import PoolLink
 from router.limits import Limiter
 from router.metrics import Metrics
-from router.routes import parse_target
 from router.slots import InstanceSlots
 from router.streaming import _Call
+from router.target import parse_target
 from router.upstream import UnreachableError, UpstreamConnection
 
 V = "f-1"
