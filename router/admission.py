@@ -8,10 +8,13 @@ from hashlib import sha256
 from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from router.limits import Limiter
-from router.routes import RouteTable
+from router.routes import RouteTable, no_version
 from router.target import Target
 
 _REMEMBERED_TOKENS = 10_000
+
+Admitted = tuple[Route, RouteVersion]
+"""The function a call is for, and its version."""
 
 
 class Tokens:
@@ -44,7 +47,7 @@ class Tokens:
 
 
 class Admission:
-    """Asks the tables in order; the first that refuses raises."""
+    """Asks the tables in order, until one refuses."""
 
     def __init__(self, routes: RouteTable, tokens: Tokens, limiter: Limiter, body_limit_bytes: int) -> None:
         self.routes = routes
@@ -52,26 +55,26 @@ class Admission:
         self._limiter = limiter
         self.body_limit_bytes = body_limit_bytes
 
-    def admit(self, target: Target, authorization: str | None, now: float) -> tuple[Route, RouteVersion]:
-        """The version the call goes to. Raises PlatError with the reason it may not go on."""
-        route = self.routes.route(target.name)
+    def admit(self, target: Target, authorization: str | None, now: float) -> Admitted | PlatError:
+        """The version the call goes to, or the reason why it may not go on.
+
+        Not raised: in a flood most calls are refused, and an exception costs more than the rest of it.
+        """
+        route = self.routes.get(target.name)
+        if route is None:
+            return self.routes.missing(target.name)
         if route.auth != "public" and not self._tokens.valid(authorization):
-            raise PlatError(
+            return PlatError(
                 "unauthorized", f'Calls of "{route.name}" need the header Authorization: Bearer <token>.'
             )
         version = self.routes.version(route, target.qualifier)
+        if version is None:
+            return no_version(route, target.qualifier)
         if route.rate is not None:
-            self._check_rate(route, route.rate, now)
+            wait_s = self._limiter.take(route.name, route.rate, route.burst, now)
+            if wait_s:
+                return _rate_limited(route.name, route.rate, wait_s)
         return route, version
-
-    def _check_rate(self, route: Route, rate: float, now: float) -> None:
-        wait_s = self._limiter.take(route.name, rate, route.burst, now)
-        if wait_s:
-            raise PlatError(
-                "rate_limited",
-                f'"{route.name}" takes {rate:g} calls a second; that is reached.',
-                retry_after_s=wait_s,
-            )
 
     def check_length(self, length: int | None) -> None:
         """Raises `body_too_large` for a body known to be over the limit, before any of it is read."""
@@ -79,3 +82,8 @@ class Admission:
             raise PlatError(
                 "body_too_large", f"The body has {length} bytes; the limit is {self.body_limit_bytes}."
             )
+
+
+def _rate_limited(name: str, rate: float, wait_s: float) -> PlatError:
+    detail = f'"{name}" takes {rate:g} calls a second; that is reached.'
+    return PlatError("rate_limited", detail, retry_after_s=wait_s)

@@ -10,10 +10,9 @@ from collections.abc import Awaitable, Callable
 
 from plat.address import Address
 from plat.errors import PlatError
-from plat.feed import Route, RouteVersion
 from plat.logs import get_logger
 from plat.tasks import spawn
-from router.admission import Admission
+from router.admission import Admission, Admitted
 from router.feed import PoolLink
 from router.metrics import Metrics
 from router.slots import InstanceSlots, SlotTable
@@ -56,14 +55,12 @@ class Calls:
         self.metrics = metrics
         self.queue_timeout_s = queue_timeout_s
 
-    def admit(self, target: Target, authorization: str | None, now: float) -> tuple[Route, RouteVersion]:
-        """The version the call goes to. Raises PlatError."""
-        try:
-            return self.admission.admit(target, authorization, now)
-        except PlatError as error:
-            if error.code == "rate_limited":
-                self.metrics.rate_limited(target.name)
-            raise
+    def admit(self, target: Target, authorization: str | None, now: float) -> Admitted | PlatError:
+        """The version the call goes to, or the reason why it may not go on."""
+        admitted = self.admission.admit(target, authorization, now)
+        if isinstance(admitted, PlatError) and admitted.code == "rate_limited":
+            self.metrics.rate_limited(target.name)
+        return admitted
 
     def function_label(self, name: str) -> str:
         """A function's name as a metric's label; names that nobody has made would be without number."""

@@ -180,21 +180,25 @@ class FastConnection(asyncio.Protocol):
         self._started = now = time.monotonic()
         self._call_id = request.call_id or self._clients.call_id()
         self._is_retry = False
-        try:
-            self._route, self._version = calls.admit(request.target, request.authorization, now)
-            instance = calls.slots.take(self._version.id, now)
-            if instance is None:
-                self._wait_for_slot(now)
-                return
-        except PlatError as error:
-            self._refuse(error, request.target.name)
+        admitted = calls.admit(request.target, request.authorization, now)
+        if isinstance(admitted, PlatError):
+            self._refuse(admitted, request.target.name)
             return
-        calls.metrics.not_queued()
-        self._send(instance, now)
+        self._route, self._version = admitted
+        instance = calls.slots.take(self._version.id, now)
+        if instance is None:
+            self._wait_for_slot(now)
+        else:
+            calls.metrics.not_queued()
+            self._send(instance, now)
 
     def _wait_for_slot(self, now: float) -> None:
         future: asyncio.Future[InstanceSlots] = asyncio.get_running_loop().create_future()
-        self._waiter = self._clients.calls.slots.wait(self._version.id, future, now)
+        waiter = self._clients.calls.slots.wait(self._version.id, future, now)
+        if isinstance(waiter, PlatError):
+            self._refuse(waiter, self._route.name)
+            return
+        self._waiter = waiter
         self._state = WAITING
         self.deadline = now + self._clients.calls.queue_timeout_s
         future.add_done_callback(self._served)
@@ -261,13 +265,10 @@ class FastConnection(asyncio.Protocol):
     def _try_another(self) -> None:
         now = time.monotonic()
         instance = self._clients.calls.slots.take(self._version.id, now)
-        if instance is not None:
-            self._send(instance, now)
-            return
-        try:
+        if instance is None:
             self._wait_for_slot(self._started)
-        except PlatError as error:
-            self._refuse(error, self._route.name)
+        else:
+            self._send(instance, now)
 
     # --- from the instance (`router.upstream.Sink`)
 

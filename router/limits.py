@@ -33,21 +33,19 @@ class Limiter:
 
     def __init__(self, routers: int) -> None:
         self._routers = routers
-        self._buckets: dict[str, tuple[float, int, TokenBucket]] = {}
+        self._buckets: dict[str, tuple[float, int | None, TokenBucket]] = {}
 
     def take(self, name: str, rate: float, burst: int | None, now: float) -> float:
         """0 if a call of the function is admitted, else the seconds until one will be."""
-        return self._bucket(name, rate, burst or max(1, round(rate))).take(now)
+        known = self._buckets.get(name)
+        if known is None or known[0] != rate or known[1] != burst:
+            known = self._buckets[name] = (rate, burst, self._share(rate, burst or max(1, round(rate))))
+        return known[2].take(now)
 
     def keep(self, exists: Callable[[str], bool]) -> None:
         """Forget the buckets of functions that are gone."""
         for name in [name for name in self._buckets if not exists(name)]:
             del self._buckets[name]
 
-    def _bucket(self, name: str, rate: float, burst: int) -> TokenBucket:
-        known = self._buckets.get(name)
-        if known is not None and known[:2] == (rate, burst):
-            return known[2]
-        bucket = TokenBucket(rate / self._routers, max(1, burst // self._routers))
-        self._buckets[name] = (rate, burst, bucket)
-        return bucket
+    def _share(self, rate: float, burst: int) -> TokenBucket:
+        return TokenBucket(rate / self._routers, max(1, burst // self._routers))

@@ -21,14 +21,14 @@ class RouteTable:
     def replace(self, routes: list[Route]) -> None:
         self._routes = {route.name: route for route in routes}
         self._versions = {version.id: route for route in routes for version in route.versions}
-        self._live = {route.name: live for route in routes if (live := _live_version(route)) is not None}
+        self._live = {route.name: live for route in routes if (live := pick_version(route, LIVE)) is not None}
         self.loaded = True
 
     def put(self, route: Route) -> None:
         self.drop(route.name)
         self._routes[route.name] = route
         self._versions.update((version.id, route) for version in route.versions)
-        live = _live_version(route)
+        live = pick_version(route, LIVE)
         if live is not None:
             self._live[route.name] = live
 
@@ -44,52 +44,41 @@ class RouteTable:
     def of_version(self, version_id: str) -> Route | None:
         return self._versions.get(version_id)
 
-    def route(self, name: str) -> Route:
-        """Raises PlatError `function_not_found`, or `starting` before the table is there."""
-        route = self._routes.get(name)
-        if route is not None:
-            return route
+    def get(self, name: str) -> Route | None:
+        return self._routes.get(name)
+
+    def missing(self, name: str) -> PlatError:
+        """Why there is no such function: `function_not_found`, or `starting` before the table is there."""
         if not self.loaded:
-            raise PlatError("starting", "The router has no table of functions yet.", retry_after_s=1)
-        raise PlatError("function_not_found", f'There is no function "{name}".')
+            return PlatError("starting", "The router has no table of functions yet.", retry_after_s=1)
+        return PlatError("function_not_found", f'There is no function "{name}".')
 
-    def version(self, route: Route, qualifier: str) -> RouteVersion:
-        """The version a call goes to. Raises what `pick_version` raises."""
-        live = self._live.get(route.name) if qualifier == LIVE else None
-        return live if live is not None else pick_version(route, qualifier)
+    def version(self, route: Route, qualifier: str) -> RouteVersion | None:
+        """The version a call goes to; None: `no_version` has the reason."""
+        return self._live.get(route.name) if qualifier == LIVE else pick_version(route, qualifier)
 
 
-def _live_version(route: Route) -> RouteVersion | None:
-    if route.stopped:
+def pick_version(route: Route, qualifier: str) -> RouteVersion | None:
+    """The version that the qualifier names, if calls may go to it."""
+    number = route.live if qualifier == LIVE else _number(qualifier)
+    if route.stopped or number is None:
         return None
-    return next((version for version in route.versions if version.number == route.live), None)
+    return next((version for version in route.versions if version.number == number), None)
 
 
-def pick_version(route: Route, qualifier: str) -> RouteVersion:
-    """The version a call goes to.
-
-    Raises PlatError: `function_stopped`, `function_not_deployed`, `version_not_found`.
-    """
+def no_version(route: Route, qualifier: str) -> PlatError:
+    """Why: `function_stopped`, `function_not_deployed`, `version_not_found`."""
+    name = route.name
     if route.stopped:
-        raise PlatError(
-            "function_stopped", f'The function "{route.name}" is stopped. Start it: plat start {route.name}'
-        )
-    number = _number(route, qualifier)
-    for version in route.versions:
-        if version.number == number:
-            return version
-    raise PlatError("version_not_found", f'The function "{route.name}" has no version {number} to call.')
+        return PlatError("function_stopped", f'The function "{name}" is stopped. Start it: plat start {name}')
+    if qualifier == LIVE and route.live is None:
+        return PlatError("function_not_deployed", f'The function "{name}" has no live version: deploy it.')
+    number = route.live if qualifier == LIVE else _number(qualifier)
+    if number is None:
+        return PlatError("version_not_found", f'The function "{name}" has no version or alias "{qualifier}".')
+    return PlatError("version_not_found", f'The function "{name}" has no version {number} to call.')
 
 
-def _number(route: Route, qualifier: str) -> int:
-    if qualifier == LIVE:
-        if route.live is None:
-            raise PlatError(
-                "function_not_deployed", f'The function "{route.name}" has no live version: deploy it.'
-            )
-        return route.live
-    if qualifier.isascii() and qualifier.isdigit() and len(qualifier) < 10:
-        return int(qualifier)
-    raise PlatError(
-        "version_not_found", f'The function "{route.name}" has no version or alias "{qualifier}".'
-    )
+def _number(qualifier: str) -> int | None:
+    is_number = qualifier.isascii() and qualifier.isdigit() and len(qualifier) < 10
+    return int(qualifier) if is_number else None

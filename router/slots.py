@@ -136,17 +136,19 @@ class SlotTable:
             stack.pop().on_stack = False
         return None
 
-    def wait(self, version_id: str, future: "asyncio.Future[InstanceSlots]", now: float) -> Waiter:
-        """Queue up. The future gets a slot, taken already, or a PlatError. Raises `queue_full`."""
+    def wait(
+        self, version_id: str, future: "asyncio.Future[InstanceSlots]", now: float
+    ) -> Waiter | PlatError:
+        """Queue up: the future gets a slot, taken already, or a PlatError. Or be refused: `queue_full`."""
         version = self.version(version_id)
         version.load.arrived += 1
         if version.waiting >= self._queue_limit:
             version.load.queue_is_full(now)
-            raise PlatError("queue_full", "The function's queue is full. Try again later.", retry_after_s=1)
+            return PlatError("queue_full", "The function's queue is full. Try again later.", retry_after_s=1)
         if version.load.is_flood(now) and version.waiting >= (slots := version.slots):
             error = PlatError("queue_full", TOO_MANY, retry_after_s=1)
             self._shed(version, slots, error)
-            raise error
+            return error
         waiter = Waiter(future)
         version.waiters.append(waiter)
         version.waiting += 1

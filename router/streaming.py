@@ -35,9 +35,11 @@ class Streaming:
         try:
             target = parse_target(path)
             name = target.name
-            route, version = self._calls.admit(target, request.headers.get("Authorization"), started)
+            admitted = self._calls.admit(target, request.headers.get("Authorization"), started)
+            if isinstance(admitted, PlatError):
+                raise admitted
             self._calls.admission.check_length(request.content_length)
-            response = await _Call(self._calls, request, target, route, version, call_id).run()
+            response = await _Call(self._calls, request, target, *admitted, call_id).run()
             status = response.status
         except PlatError as error:
             status = error.status
@@ -128,6 +130,8 @@ class _Call:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[InstanceSlots] = loop.create_future()
         waiter = slots.wait(version_id, future, time.monotonic())
+        if isinstance(waiter, PlatError):
+            raise waiter
         timer = loop.call_later(
             deadline - time.monotonic(), waiter.fail, self._calls.no_instance(self._route.name)
         )

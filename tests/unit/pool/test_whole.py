@@ -280,11 +280,11 @@ class World(RuleBasedStateMachine):
         call = Call(router)
         call.instance = router.slots.take(V, self.clock.now)
         if call.instance is None:
-            try:
-                call.waiter = router.slots.wait(V, self.loop.create_future(), self.clock.now)
-            except PlatError as refused:
-                assert refused.code == "queue_full"
+            waiter = router.slots.wait(V, self.loop.create_future(), self.clock.now)
+            if isinstance(waiter, PlatError):
+                assert waiter.code == "queue_full"
                 return
+            call.waiter = waiter
         router.calls.append(call)
 
     def first_call_ends(self, seat: int) -> None:

@@ -249,7 +249,7 @@ async def test_routes(link: PoolLink) -> None:
         assert not link.routes.loaded
         socket.tell(Routes([ROUTE], []))
         await settle()
-        assert link.routes.route("f") == ROUTE
+        assert link.routes.get("f") == ROUTE
         socket.tell(RouteDropped("f"))
         await settle()
         assert "f" not in link.routes

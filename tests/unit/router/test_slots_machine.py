@@ -105,12 +105,12 @@ class Slots(RuleBasedStateMachine):
             self.in_call[instance] += 1
             return instance
         future: asyncio.Future[InstanceSlots] = self.loop.create_future()
-        try:
-            waiting = Waiting(version, self.table.wait(version, future, 0), future)
-        except PlatError as error:
-            assert error.code == "queue_full"
+        waiter = self.table.wait(version, future, 0)
+        if isinstance(waiter, PlatError):
+            assert waiter.code == "queue_full"
             assert self.table.version(version).waiting == QUEUE_LIMIT
             return multiple()
+        waiting = Waiting(version, waiter, future)
         self.queue.append(waiting)
         return waiting
 
