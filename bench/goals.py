@@ -1,11 +1,11 @@
 """The goals, each a ratio or a bound over figures of one run on one machine. Decides only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from bench import samples, workload
 from bench.figures import Result, exact
-from bench.questions.overload import AT_85, AT_200, AT_PEAK, FULL, LIMITED
+from bench.questions.overload import AT_85, AT_200, AT_PEAK, FLOOD, FULL, LIMITED
 
 Measure = Callable[[Result], float | None]
 Place = tuple[str, str]
@@ -60,7 +60,7 @@ def failures(result: Result) -> float | None:
     return sum(sum(row.figures.get("failures", ())) for row in result.rows) if result.rows else None
 
 
-ROUTER, NGINX, GO = "plat router", "nginx", "Go ReverseProxy"
+ROUTER, COMPILED, NGINX, GO = "plat router", "plat router, compiled", "nginx", "Go ReverseProxy"
 TCP, UNIX = "90 B, TCP, 5120/s", "90 B, unix socket, 5120/s"
 NO_OP = "concurrency 1, 3000/s"
 WARM, DIRECT, COLD, START, MIXED, BURST = (
@@ -75,15 +75,21 @@ WARM, DIRECT, COLD, START, MIXED, BURST = (
     )
 )
 
+
+def _of_each_build(
+    question: str, text: str, limit: float, case: str, base: str | None = None
+) -> Iterator[Goal]:
+    """The CPU per call, or its ratio to that of `base`, of the router as it is and compiled."""
+    for build in (ROUTER, COMPILED):
+        place = (case, build)
+        cpu = figure("cpu_us", place) if base is None else quotient("cpu_us", place, (case, base))
+        yield Goal(question, text.format(build), limit, cpu)
+
+
 GOALS = (
-    Goal("cpu", "router / nginx, CPU per call, TCP", 1.15, quotient("cpu_us", (TCP, ROUTER), (TCP, NGINX))),
-    Goal(
-        "cpu",
-        "router / nginx, CPU per call, unix socket",
-        1.4,
-        quotient("cpu_us", (UNIX, ROUTER), (UNIX, NGINX)),
-    ),
-    Goal("cpu", "router / Go ReverseProxy, CPU per call", 0.4, quotient("cpu_us", (TCP, ROUTER), (TCP, GO))),
+    *_of_each_build("cpu", "{} / nginx, CPU per call, TCP", 1.15, TCP, NGINX),
+    *_of_each_build("cpu", "{} / nginx, CPU per call, unix socket", 1.4, UNIX, NGINX),
+    *_of_each_build("cpu", "{} / Go ReverseProxy, CPU per call", 0.4, TCP, GO),
     Goal("runtimes", "Python: CPU us of a no-op call", 25.0, figure("cpu_us", (NO_OP, "Python runtime"))),
     Goal("runtimes", "Node: CPU us of a no-op call", 40.0, figure("cpu_us", (NO_OP, "Node runtime"))),
     Goal(
@@ -105,8 +111,8 @@ GOALS = (
         2.0,
         quotient("p99_ms", (AT_200, ROUTER), (AT_85, ROUTER)),
     ),
-    Goal("overload", "CPU us of a refusal by rate limit", 12.0, figure("cpu_us", (LIMITED, ROUTER))),
-    Goal("overload", "CPU us of a refusal by a full queue", 12.0, figure("cpu_us", (FULL, ROUTER))),
+    *_of_each_build("overload", "{}: CPU us of a refusal by rate limit in a flood", 12.0, LIMITED + FLOOD),
+    *_of_each_build("overload", "{}: CPU us of a refusal by a full queue in a flood", 12.0, FULL + FLOOD),
     Goal(
         "overload",
         "share of refusals with Retry-After",

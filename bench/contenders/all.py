@@ -12,10 +12,10 @@ from bench.contenders.caddy import CADDY
 from bench.contenders.go_proxy import GO
 from bench.contenders.haproxy import HAPROXY
 from bench.contenders.nginx import NGINX
-from bench.contenders.router import ROUTER
+from bench.contenders.router import COMPILED, ROUTER
 from bench.request import Upstreams
 
-CONTENDERS = (ROUTER, NGINX, HAPROXY, GO, CADDY, AIOHTTP)
+CONTENDERS = (ROUTER, COMPILED, NGINX, HAPROXY, GO, CADDY, AIOHTTP)
 
 
 class Field(NamedTuple):

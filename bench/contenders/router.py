@@ -1,5 +1,7 @@
 """Plat's router: the real `plat router` processes, with slots from the fixed pool of bench.feed_stub."""
 
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -11,20 +13,50 @@ import msgspec
 
 from bench.contenders.base import Contender, Running, ready
 from bench.feed_stub import FixedFunction, Fixture
-from bench.processes import Program, accepts, free_port, python, running, until
+from bench.processes import ROOT, Program, accepts, free_port, python, running, until
 from bench.request import Upstreams
+from router.compiled import is_compiled
 
 SLOTS = 256
 NAME = "plat router"
+COMPILED_NAME = "plat router, compiled"
+COMPILER = ROOT / "deploy" / "compile-router"
 COMMAND = (str(Path(sys.executable).parent / "plat"), "router")
 """Starts one router; its index follows as `--index N`."""
 
 
 @contextmanager
 def start(folder: Path, upstreams: Upstreams) -> Iterator[Running]:
+    """Raises RuntimeError if the checkout's modules are compiled: the two are compared."""
+    if is_compiled():
+        raise RuntimeError("this checkout's router is compiled: make pure")
+    with _in_front_of(upstreams, folder, COMMAND) as running:
+        yield running
+
+
+@contextmanager
+def start_compiled(folder: Path, upstreams: Upstreams) -> Iterator[Running]:
+    """A copy of the router, compiled. Raises RuntimeError if that fails."""
+    with _in_front_of(upstreams, folder, compiled_command(folder)) as running:
+        yield running._replace(name=COMPILED_NAME)
+
+
+@contextmanager
+def _in_front_of(upstreams: Upstreams, folder: Path, command: Sequence[str]) -> Iterator[Running]:
     functions = [FixedFunction(name, str(address), SLOTS) for name, address in upstreams.items()]
-    with routers(folder, functions) as (plat, process, log):
+    with routers(folder, functions, command=command) as (plat, process, log):
         yield ready(plat, upstreams, process, log)
+
+
+def compiled_command(folder: Path) -> tuple[str, ...]:
+    """Starts a router whose modules are compiled into `folder`. Raises RuntimeError."""
+    for package in ("plat", "router"):
+        target = folder / package
+        shutil.copytree(ROOT / package, target, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    done = subprocess.run([sys.executable, COMPILER, folder], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return ("env", f"PYTHONPATH={folder}", *COMMAND)
 
 
 @contextmanager
@@ -75,3 +107,4 @@ def fixed_pool(folder: Path, functions: Sequence[FixedFunction]) -> Iterator[Pat
 
 
 ROUTER = Contender(NAME, (), start)
+COMPILED = Contender(COMPILED_NAME, ("cc",), start_compiled)

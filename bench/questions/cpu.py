@@ -9,7 +9,7 @@ from bench.measure import interleave, steady, warm_up
 from bench.plan import WARM_UP_S, Plan
 from bench.request import CASES
 
-UNIX_ONLY = ("plat router", "nginx", "HAProxy", "Go ReverseProxy")
+UNIX_ONLY = ("plat router", "plat router, compiled", "nginx", "HAProxy", "Go ReverseProxy")
 
 
 class Rate(NamedTuple):

@@ -1,15 +1,15 @@
 """Twice what a function can do: what is still answered, how late, and what a refusal costs."""
 
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
 from bench import accounting, request
 from bench.contenders.all import Field
 from bench.contenders.base import Running, ready
-from bench.contenders.router import NAME, routers
+from bench.contenders.router import COMMAND, COMPILED_NAME, NAME, compiled_command, routers
 from bench.feed_stub import FixedFunction
 from bench.figures import Result, Row, spread
 from bench.measure import add_cpu, closed
@@ -28,16 +28,21 @@ SETTLE_S = 1.0
 """The router takes a burst for a burst at first, and lets it wait."""
 
 HELD = 16
+FLOOD_CONNECTIONS = 64
 REFUSAL_RATE = 4000.0
 AT_PEAK, AT_85, AT_200 = "closed loop (peak)", "open loop, 85 %", "open loop, 200 %"
 LIMITED, FULL = "refusals by rate limit", "refusals by a full queue"
+FLOOD = ", closed loop"
+"""Added to these cases: as many refusals as the router can make, and not a steady few."""
+
 HOW = f"""
 A function with {SLOTS} slots whose every call takes {DELAY_S * 1000:.0f} ms, so its capacity is the
 slots', not the router's CPU. Peak: closed loop with as many connections as slots. Then the open-loop
 generator over {CONNECTIONS} connections, at 85 % and at 200 % of the peak, with the router's default
 settings; latencies count from the second second on, when the router has seen that this is no burst.
 Goodput counts answers 200 that came while calls came in. The cost of a refusal is measured by
-itself: a function over its rate limit, and one whose queue is full, at {REFUSAL_RATE:.0f} calls a second.
+itself: a function over its rate limit, and one whose queue is full, at {REFUSAL_RATE:.0f} calls a second, and
+in a closed loop over {FLOOD_CONNECTIONS} connections, which is what a flood is.
 """
 
 
@@ -46,20 +51,27 @@ def ask(field: Field, plan: Plan) -> Result:
     result.not_measured = ["overload of the router's own CPU", "several functions at a time", "slow clients"]
     folder = field.folder / "overload"
     folder.mkdir()
-    seconds = plan.run_s("overload", 5)
-    with generator() as source, slow_backend(folder) as address:
-        with _router(folder / "a", address) as plat:
-            for _ in range(plan.repeats):
-                _round(field, source, plat, seconds, result)
-            for _ in range(plan.repeats):
-                _refusals(source, plat, "limited", seconds, result.row(LIMITED, NAME))
-        with (
-            _router(folder / "b", address, {"QUEUE_LIMIT": str(HELD)}) as plat,
-            waiting(plat.port, "full", HELD),
-        ):
-            for _ in range(plan.repeats):
-                _refusals(source, plat, "full", seconds, result.row(FULL, NAME))
+    with ExitStack() as stack:
+        source, address = stack.enter_context(generator()), stack.enter_context(slow_backend(folder))
+        plat = stack.enter_context(_router(folder / "a", address))
+        refusing = [stack.enter_context(each) for each in _refusing(field, folder, address)]
+        seconds = plan.run_s("overload", 3 + 2 * len(refusing))
+        for each in refusing:
+            stack.enter_context(waiting(each.port, "full", HELD))
+        for _ in range(plan.repeats):
+            _round(field, source, plat, seconds, result)
+            for each in refusing:
+                _refusals(field, source, each, seconds / 2, result)
     return result
+
+
+def _refusing(field: Field, folder: Path, address: str) -> Iterator[AbstractContextManager[Running]]:
+    """Routers with a short queue."""
+    settings = {"QUEUE_LIMIT": str(HELD)}
+    yield _router(folder / "b", address, settings)
+    if field.get(COMPILED_NAME) is not None:
+        (folder / "c").mkdir()
+        yield _router(folder / "c", address, settings, compiled_command(folder / "c"), COMPILED_NAME)
 
 
 @contextmanager
@@ -73,15 +85,19 @@ def slow_backend(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def _router(
-    folder: Path, address: str, settings: Mapping[str, str] = MappingProxyType({})
+    folder: Path,
+    address: str,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    command: Sequence[str] = COMMAND,
+    name: str = NAME,
 ) -> Iterator[Running]:
     functions = [
         FixedFunction("slow", address, SLOTS),
         FixedFunction("limited", address, SLOTS, rate=1.0, burst=1),
         FixedFunction("full", address, 0),
     ]
-    with routers(folder, functions, settings=settings) as (plat, process, log):
-        yield ready(plat, {"slow": Address.parse(address)}, process, log)
+    with routers(folder, functions, settings=settings, command=command) as (plat, process, log):
+        yield ready(plat._replace(name=name), {"slow": Address.parse(address)}, process, log)
 
 
 @contextmanager
@@ -130,9 +146,17 @@ def note_refusals(row: Row, outcome: Outcome, refused: int) -> None:
         row.add(retry_after_share=outcome.retry_after / refused, refusal_p99_ms=outcome.refusal_ms["p99"])
 
 
-def _refusals(source: Generator, plat: Running, function: str, seconds: float, row: Row) -> None:
+def _refusals(field: Field, source: Generator, plat: Running, seconds: float, result: Result) -> None:
+    for function, case in (("limited", LIMITED), ("full", FULL)):
+        _steady_refusals(source, plat, function, seconds, result.row(case, plat.name))
+        row = Row(case, plat.name)
+        closed(plat, function, row, field.folder, connections=FLOOD_CONNECTIONS, seconds=seconds)
+        result.row(case + FLOOD, plat.name).add(cpu_us=row.figures["cpu_us"][0])
+
+
+def _steady_refusals(source: Generator, plat: Running, function: str, seconds: float, row: Row) -> None:
     pids = plat.pids()
     before = accounting.read(pids)
-    outcome = source.perform(_order(plat, function, REFUSAL_RATE, seconds, 64))
+    outcome = source.perform(_order(plat, function, REFUSAL_RATE, seconds, FLOOD_CONNECTIONS))
     add_cpu(row, accounting.spent(before, accounting.read(pids)), outcome.planned)
     note_refusals(row, outcome, sum(outcome.statuses.get(status, 0) for status in ("429", "503")))

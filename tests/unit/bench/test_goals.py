@@ -11,13 +11,13 @@ def cpu(router: float, nginx: float) -> Result:
 
 
 def tcp(verdict: list[Verdict]) -> Verdict:
-    return next(each for each in verdict if each.goal.text == "router / nginx, CPU per call, TCP")
+    return next(each for each in verdict if each.goal.text == "plat router / nginx, CPU per call, TCP")
 
 
 def test_a_ratio_within_its_limit_is_met() -> None:
     verdict = tcp(verdicts(cpu(11, 10)))
     assert verdict.met is True
-    assert str(verdict) == "met: router / nginx, CPU per call, TCP is 1.1 (at most 1.15)"
+    assert str(verdict) == "met: plat router / nginx, CPU per call, TCP is 1.1 (at most 1.15)"
 
 
 def test_a_ratio_over_its_limit_is_missed() -> None:

@@ -43,7 +43,7 @@ def test_the_page_says_what_where_when_and_what_not() -> None:
     assert "* Caddy did not take part: not installed: caddy" in text
     assert "* Not measured: TLS" in text
     assert "![CPU per call at the same rate](cpu.svg)" in text
-    assert "* met: router / nginx, CPU per call, TCP is 1.09 (at most 1.15)" in text
+    assert "* met: plat router / nginx, CPU per call, TCP is 1.09 (at most 1.15)" in text
 
 
 def test_questions_without_an_answer_are_named() -> None:
