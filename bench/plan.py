@@ -58,7 +58,7 @@ QUICK = Plan(
     budgets_s={
         "cpu": 18.0,
         "peak": 16.0,
-        "latency": 30.0,
+        "latency": 22.0,
         "collector": 14.0,
         "overload": 20.0,
         "runtimes": 8.0,
