@@ -8,7 +8,7 @@ a reconnect it begins again, so a lost message can never stay lost.
 import msgspec
 from msgspec import Struct
 
-from plat.model import VersionSpec
+from plat.model import VersionSpec, Window
 
 UNLIMITED_SLOTS = 1_000_000
 """What a router is granted at an instance with `concurrency = 0`: more than it can ever use at once."""
@@ -37,6 +37,8 @@ class FunctionEntry(Struct, frozen=True):
     rate: float | None
     burst: int | None
     versions: list[VersionEntry]
+    pause_after_s: float | None = None
+    windows: list[Window] = []
 
 
 # --- control -> pool

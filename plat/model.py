@@ -56,6 +56,15 @@ def is_function_name(text: str) -> bool:
     return _NAME.match(text) is not None
 
 
+class Window(Struct, frozen=True, forbid_unknown_fields=True):
+    """A minimum for some minutes: those that `cron` matches."""
+
+    cron: Annotated[
+        str, Meta(max_length=200, description="five fields, as in crontab(5): * 8-17 * * mon-fri")
+    ]
+    min: Annotated[int, Meta(ge=0, le=1000, description="instances kept when idle")]
+
+
 class Scale(Struct, frozen=True, forbid_unknown_fields=True):
     """How many instances, and how many calls each takes at a time."""
 
@@ -63,6 +72,10 @@ class Scale(Struct, frozen=True, forbid_unknown_fields=True):
     min: Annotated[int, Meta(ge=0, le=1000, description="instances kept when idle")] = 0
     max: Annotated[int, Meta(ge=1, le=1000, description="instances at most")] = 20
     idle_s: Annotated[float, Meta(ge=0.1, le=86_400, description="seconds without a call until stopped")] = 60
+    pause_after_s: (
+        Annotated[float, Meta(ge=0.1, le=86_400, description="seconds without a call until paused")] | None
+    ) = None
+    window: list[Window] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.min > self.max:

@@ -7,6 +7,9 @@ from msgspec import Struct
 NOT_LIVE_IDLE_S = 5.0
 """Instances of a version that is not live any more stay this long at most without a call."""
 
+NO_LIMIT = 1_000_000
+"""`room` where memory is not counted."""
+
 
 class IdleInstance(Struct, frozen=True):
     """An instance all of whose slots are home."""
@@ -22,16 +25,24 @@ class Need(Struct, frozen=True, kw_only=True):
     live: bool
     stopped: bool
     min: int
+    """Instances to keep ready now: the function's minimum, a schedule's, or what is expected soon."""
     max: int
     idle_s: float
+    pause_after_s: float | None = None
+    """An idle instance is paused after this; None: never."""
     concurrency: int
     queued: int
     """Calls that wait, over all routers, for which there is no free slot."""
     ready: int
     on_the_way: int
+    """Starting, being loaded or being resumed."""
     idle: tuple[IdleInstance, ...]
+    """Of the ready ones."""
+    paused: tuple[IdleInstance, ...] = ()
     retry_at: float
     """After a failed start: no new attempt before this time."""
+    room: int = NO_LIMIT
+    """New instances that the machine has memory for, what may be evicted for them counted in."""
 
 
 class Decision(Struct, frozen=True):
@@ -42,21 +53,21 @@ class Decision(Struct, frozen=True):
     reason: str
     saturated: bool = False
     """Calls wait, and no instance is on its way or may be started."""
+    resume: tuple[str, ...] = ()
+    pause: tuple[str, ...] = ()
 
 
 def decide(need: Need, now: float) -> Decision:
-    """Start at once what waiting calls need; stop what was idle for `idle_s`; keep `min` and `max`."""
+    """Have at once what waiting calls need; pause and stop what is idle; keep `min` and `max`."""
     if need.stopped:
-        return Decision(0, tuple(each.id for each in need.idle), "the function is stopped")
-    alive = need.ready + need.on_the_way
+        everyone = tuple(each.id for each in (*need.idle, *need.paused))
+        return Decision(0, everyone, "the function is stopped")
     minimum = need.min if need.live else 0
     wanted = max(minimum, _wanted_by_queue(need))
-    if alive < wanted:
-        return _start(need, min(wanted, need.max) - alive, now)
-    surplus = _surplus(need, alive, max(minimum, wanted), now)
-    if surplus:
-        return Decision(0, surplus, f"idle: {len(surplus)} of {alive} instances are not needed")
-    return Decision(0, (), f"{alive} instances are enough")
+    serving = need.ready + need.on_the_way
+    if serving < min(wanted, need.max):
+        return _more(need, wanted, serving, now)
+    return _less(need, wanted, minimum, now)
 
 
 def _wanted_by_queue(need: Need) -> int:
@@ -68,20 +79,56 @@ def _wanted_by_queue(need: Need) -> int:
     return need.ready + ceil(need.queued / need.concurrency)
 
 
-def _start(need: Need, count: int, now: float) -> Decision:
-    if count <= 0:
-        saturated = bool(need.queued) and not need.on_the_way
-        return Decision(0, (), f"the maximum of {need.max} instances is reached", saturated)
-    if now < need.retry_at:
-        return Decision(0, (), f"the last start failed; next attempt in {need.retry_at - now:.1f} s")
-    return Decision(count, (), f"{need.queued} calls wait and the minimum is {need.min}: start {count}")
+def _more(need: Need, wanted: int, serving: int, now: float) -> Decision:
+    """Resume what is paused, the last used first; start the rest."""
+    missing = min(wanted, need.max) - serving
+    latest_first = sorted(need.paused, key=lambda each: each.since, reverse=True)
+    resume = tuple(each.id for each in latest_first[:missing])
+    missing -= len(resume)
+    start = min(missing, need.room)
+    why = f"{need.queued} calls wait and the minimum is {need.min}"
+    if now < need.retry_at and missing:
+        start, late = 0, f"the last start failed; next attempt in {need.retry_at - now:.1f} s"
+        why = late if not resume else f"{why}; {late}"
+    elif start < missing:
+        why = f"{why}; the machine has memory for {need.room} of the {missing} more"
+    saturated = bool(need.queued) and not (start or resume or need.on_the_way) and now >= need.retry_at
+    return Decision(start, (), f"{why}: start {start}, resume {len(resume)}", saturated, resume)
+
+
+def _less(need: Need, wanted: int, minimum: int, now: float) -> Decision:
+    """Stop what was idle for too long or is over the maximum; pause the rest of what is idle."""
+    alive = need.ready + need.on_the_way + len(need.paused)
+    stop = _surplus(need, alive, max(minimum, min(wanted, need.max)), now)
+    pause = _to_pause(need, minimum, set(stop), now)
+    if stop or pause:
+        reason = f"idle: {len(stop)} of {alive} instances are not needed, {len(pause)} are paused"
+        return Decision(0, stop, reason, _is_saturated(need), pause=pause)
+    if need.queued and wanted > need.max:
+        return Decision(0, (), f"the maximum of {need.max} instances is reached", _is_saturated(need))
+    return Decision(0, (), f"{alive} instances are enough")
+
+
+def _is_saturated(need: Need) -> bool:
+    return bool(need.queued) and not need.on_the_way and need.ready >= need.max
 
 
 def _surplus(need: Need, alive: int, keep: int, now: float) -> tuple[str, ...]:
     """Idle for too long, or over the maximum: the longest idle go first."""
     idle_s = need.idle_s if need.live else min(need.idle_s, NOT_LIVE_IDLE_S)
-    oldest_first = sorted(need.idle, key=lambda each: each.since)
+    oldest_first = sorted((*need.idle, *need.paused), key=lambda each: each.since)
     expired = [each.id for each in oldest_first if now - each.since >= idle_s]
     over = [each.id for each in oldest_first[: max(0, alive - need.max)]]
     chosen = dict.fromkeys([*over, *expired])
     return tuple(list(chosen)[: max(0, alive - keep)])
+
+
+def _to_pause(need: Need, minimum: int, stopped: set[str], now: float) -> tuple[str, ...]:
+    """The minimum stays ready: it is there so that nobody waits."""
+    if need.pause_after_s is None:
+        return ()
+    oldest_first = sorted(need.idle, key=lambda each: each.since)
+    left = [each for each in oldest_first if each.id not in stopped]
+    ready_after = need.ready - (len(need.idle) - len(left))
+    due = [each.id for each in left if now - each.since >= need.pause_after_s]
+    return tuple(due[: max(0, ready_after - minimum)])

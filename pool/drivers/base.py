@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from plat.feed import VersionEntry
+from plat.model import VersionSpec
 
 
 class StartOrder(Struct, frozen=True):
@@ -23,8 +24,45 @@ class StartOrder(Struct, frozen=True):
     code: Path
 
 
+class Kind(Struct, frozen=True):
+    """What a warm instance and a version must have in common: all that cannot be changed once it runs."""
+
+    runtime: str
+    memory_mb: int
+    cpu: float
+
+    @classmethod
+    def of(cls, spec: VersionSpec) -> "Kind":
+        return cls(spec.runtime, spec.memory_mb, spec.cpu)
+
+
+class LoadOrder(Struct, frozen=True):
+    """The body of `POST /_plat/load` (DESIGN 9). Never logged: `env` has the function's secrets."""
+
+    function: str
+    version: int
+    handler: str
+    event: str
+    concurrency: int
+    timeout_s: float
+    memory_mb: int
+    code: str
+    """Where the instance finds it."""
+    env: dict[str, str]
+
+
+class WarmOrder(Struct, frozen=True):
+    """A warm instance to start: a runtime that has no function yet."""
+
+    instance: str
+    kind: Kind
+
+
 class Running(Struct, frozen=True):
-    """An instance that exists, as the machine tells it; it need not be ready to serve."""
+    """An instance that exists, as the machine tells it; it need not be ready to serve.
+
+    Of a warm one, `function` and `version_id` are empty and `kind` says what it can become.
+    """
 
     instance: str
     version_id: str
@@ -35,6 +73,15 @@ class Running(Struct, frozen=True):
     started_at: datetime
     managed: bool = True
     """False: somebody else started it (by hand, with our labels). It is routed, and never stopped."""
+    kind: Kind | None = None
+    paused: bool = False
+
+
+class Placed(Struct, frozen=True):
+    """A warm instance that has the code of a version, and what it must be told to load it."""
+
+    running: Running
+    load: LoadOrder
 
 
 class Exited(Struct, frozen=True):
@@ -89,6 +136,27 @@ class Driver(Protocol):
         Cancelled or failed, it leaves nothing behind. Raises PlatError: `engine_unavailable` when
         the engine does not answer, `instance_start_failed` when this instance cannot be launched.
         """
+        ...
+
+    async def warm(self, order: WarmOrder) -> Running:
+        """Launch a runtime without a function. Otherwise as `start`."""
+        ...
+
+    async def place(self, order: StartOrder) -> Placed:
+        """Give the code to the warm instance `order.instance`, read-only, and note whose it is from now on.
+
+        It is for the caller then to send the order to load. From here on `list` tells the version, or, where
+        that was not noted yet when the pool was killed, a warm instance that says itself that it is none.
+        Raises PlatError; the instance is of no use then, and must be stopped.
+        """
+        ...
+
+    async def pause(self, instance: str) -> None:
+        """Nothing in it runs until `resume`. Paused already is no error. Raises PlatError."""
+        ...
+
+    async def resume(self, instance: str) -> None:
+        """Raises PlatError."""
         ...
 
     async def stop(self, instance: str, grace_s: float) -> None:
