@@ -48,6 +48,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pool_address: str = ""
     builder_address: str = ""
     body_limit_bytes: Bytes = 256 * 1024 * 1024
+    body_min_bytes_per_s: Bytes = 8 * 1024
+    """A body over 64 KB that comes more slowly is answered 408 (decision 3)."""
+    body_grace_s: Annotated[float, Meta(gt=0)] = 10
+    """Seconds that such a body has besides."""
     archive_limit_bytes: Bytes = 256 * 1024 * 1024
     unpacked_limit_bytes: Bytes = 1024 * 1024 * 1024
     queue_limit: Annotated[int, Meta(ge=1)] = 1000

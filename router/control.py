@@ -7,6 +7,7 @@ from plat.errors import PlatError
 from plat.web import call_id_of, problem_response
 from router.exchange import Exchange, read_early, request_headers
 from router.http1 import BadResponseError, write_request_head
+from router.pace import LeastRate
 from router.upstream import ConnectionLostError, UnreachableError, connect
 
 PREFIXES = ("/v1", "/ui")
@@ -22,9 +23,10 @@ def is_control(path: str) -> bool:
 class ControlProxy:
     """A connection per request: the control API is not where calls per second are made."""
 
-    def __init__(self, address: Address, body_limit_bytes: int) -> None:
+    def __init__(self, address: Address, body_limit_bytes: int, least_rate: LeastRate) -> None:
         self._address = address
         self._body_limit_bytes = body_limit_bytes
+        self._least_rate = least_rate
 
     async def handle(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
         call_id = call_id_of(request)
@@ -39,7 +41,13 @@ class ControlProxy:
     async def _forward(self, request: web.BaseRequest, path: str, call_id: str) -> web.StreamResponse:
         body = await read_early(request, self._body_limit_bytes)
         upstream = await connect(self._address)
-        exchange = Exchange(request, upstream, silence_s=_SILENCE_S, body_limit_bytes=self._body_limit_bytes)
+        exchange = Exchange(
+            request,
+            upstream,
+            silence_s=_SILENCE_S,
+            body_limit_bytes=self._body_limit_bytes,
+            least_rate=self._least_rate,
+        )
         try:
             headers = request_headers(request, call_id, [(b"Connection", b"close")])
             head = await exchange.start(write_request_head(request.method, path, headers), body)

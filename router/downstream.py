@@ -7,7 +7,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.web_protocol import _ErrInfo
 
 from plat.errors import PlatError
 from plat.logs import get_logger
@@ -25,6 +26,26 @@ CUT_S = 0.1
 class ClientConnection(web.RequestHandler):
     """One connection of a client."""
 
+    _body: StreamReader | None = None
+    """Of the request that came last, until its handler has ended."""
+
+    def data_received(self, data: bytes) -> None:
+        """Tells the reader of a malformed body, for whom aiohttp has no word: it queues an error answer."""
+        super().data_received(data)
+        if not self._messages:
+            return
+        message, body = self._messages[-1]
+        if not isinstance(message, _ErrInfo):
+            self._body = body
+        elif self._body is not None and not self._body.is_eof():
+            self._body.set_exception(web.RequestPayloadError(_in_one_line(message.message)))
+            self._lingering_time = 0  # what follows is no body that could end
+
+    def body_is_done(self, body: StreamReader) -> None:
+        """Nobody reads it any more."""
+        if self._body is body:
+            self._body = None
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -40,8 +61,7 @@ class ClientConnection(web.RequestHandler):
             log.error("a request failed unexpectedly", call_id=call_id, exc_info=exc)
             error = PlatError("internal", "An unexpected error; the router's log has it under this call id.")
         else:
-            reason = (message or "").strip().splitlines()
-            detail = f"The request is not valid HTTP/1.1: {' '.join(reason)[:DETAIL_LIMIT]}"
+            detail = f"The request is not valid HTTP/1.1: {_in_one_line(message)}"
             error = PlatError("bad_request", detail)
         response = problem_response(error, call_id)
         response.force_close()
@@ -51,6 +71,10 @@ class ClientConnection(web.RequestHandler):
         """Closing a connection that has a request under way would drop the rest of its body."""
         if self._waiter is not None:
             self.force_close()
+
+
+def _in_one_line(message: str | None) -> str:
+    return " ".join((message or "").strip().splitlines())[:DETAIL_LIMIT]
 
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -68,7 +92,11 @@ class ClientServer(web.Server):
         self._draining = False
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        response = await self._handler(request)
+        try:
+            response = await self._handler(request)
+        finally:
+            if isinstance(request.protocol, ClientConnection):
+                request.protocol.body_is_done(request.content)
         if self._draining:
             response.force_close()
         return response

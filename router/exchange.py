@@ -6,6 +6,7 @@ nothing of slots, routes or metrics.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from aiohttp import web
 
@@ -22,13 +23,14 @@ from router.http1 import (
     write_chunk,
     write_response_head,
 )
+from router.pace import LONGEST_PAUSE_S, LeastRate, Pace
 from router.upstream import ConnectionLostError, UpstreamConnection
 
 EARLY_BODY_BYTES = 64 * 1024
 """A body up to this size is read before an upstream is asked for: a slow client holds nothing."""
 
-CLIENT_SILENCE_S = 60.0
-"""Seconds a client may pause within its body."""
+EARLY_BODY_S = 60.0
+"""Seconds in which it must be complete: as on the fast path, whoever reads it."""
 
 _NOT_FORWARDED = frozenset({b"host", b"content-length", b"expect", b"x-call-id"})
 _CALL_ID = CALL_ID_HEADER.encode()
@@ -86,25 +88,31 @@ async def read_early(request: web.BaseRequest, body_limit_bytes: int) -> bytes |
         return b""
     if length is None or length > min(EARLY_BODY_BYTES, body_limit_bytes):
         return None
-    return b"".join([piece async for piece in _client_pieces(request)])
+    body = bytearray()
+    try:
+        async with asyncio.timeout(EARLY_BODY_S):
+            while piece := await _read_any(request):
+                body += piece
+    except TimeoutError as error:
+        detail = f"Only {len(body)} of the body's {length} bytes came within {EARLY_BODY_S:g} s."
+        raise PlatError("request_timeout", detail) from error
+    return bytes(body)
 
 
-async def _client_pieces(request: web.BaseRequest) -> AsyncIterator[bytes]:
-    while True:
-        try:
-            async with asyncio.timeout(CLIENT_SILENCE_S):
-                piece = await request.content.readany()
-        except TimeoutError as error:
-            raise PlatError(
-                "request_timeout", f"No byte of the body came for {CLIENT_SILENCE_S:g} s."
-            ) from error
-        if not piece:
-            return
-        yield piece
+async def _read_any(request: web.BaseRequest) -> bytes:
+    """What has come of the body, as soon as there is some; empty at its end."""
+    try:
+        return await request.content.readany()
+    except web.RequestPayloadError as error:
+        raise PlatError("bad_request", f"The body is not valid HTTP/1.1: {error}") from error
 
 
 class Exchange:
-    """`await start(...)` gives the answer's head; `await forward(...)` sends the answer to the client."""
+    """`await start(...)` gives the answer's head; `await forward(...)` sends the answer to the client.
+
+    One clock runs for whoever is waited for: the function while it has what it needs to go on, the
+    client while it does not.
+    """
 
     def __init__(
         self,
@@ -113,13 +121,20 @@ class Exchange:
         *,
         silence_s: float,
         body_limit_bytes: int,
+        least_rate: LeastRate,
     ) -> None:
         self._request = request
         self._upstream = upstream
         self._silence_s = silence_s
         self._body_limit_bytes = body_limit_bytes
+        self._least_rate = least_rate
         self._upload: asyncio.Task[None] | None = None
         self._upload_error: PlatError | None = None
+        self._uploading = False
+        self._awaits_body = False
+        """Whether the upload waits for the client to send more."""
+        self._awaits_reader = False
+        """Whether the answer waits for the client to take some of it."""
         self._clock: asyncio.Timeout | None = None
         self.answered = False
         """Whether any byte of the answer has gone to the client."""
@@ -129,25 +144,21 @@ class Exchange:
 
         Raises SilenceError, ConnectionLostError, BadResponseError, or PlatError for the client's body.
         """
-        try:
-            async with asyncio.timeout(None) as self._clock:
-                if body is None:
-                    self._upload = spawn(self._send_streamed(head), "upload")
-                else:
-                    await self._upstream.send(head + body)
-                    self._set_clock(self._silence_s)
-                return await self._final_head()
-        except TimeoutError as error:
-            raise self._upload_error or SilenceError() from error
-        finally:
-            self._clock = None
+        async with self._timed():
+            self._restart_clock()
+            if body is None:
+                self._uploading = True
+                self._upload = spawn(self._send_streamed(head), "upload")
+            else:
+                await self._upstream.send(head + body)
+            return await self._final_head()
 
     async def forward(self, head: ResponseHead, call_id: str, on_complete: Callable[[], None]) -> Sent:
         """The answer to the client. `on_complete` is called once the upstream has sent all of it.
 
         Raises what `start` raises, and ConnectionError when the client has gone.
         """
-        request, upstream, writer = self._request, self._upstream, self._request.writer
+        request, upstream = self._request, self._upstream
         bodiless = head.length == 0
         close_delimited = head.length is None and request.version < (1, 1)
         chunked = head.length is None and not close_delimited
@@ -157,20 +168,22 @@ class Exchange:
             headers.append((b"Connection", b"keep-alive"))  # else it is not, for HTTP/1.0
         out = write_response_head(head.status, head.reason, headers)
         piece = b"" if bodiless else upstream.read_now()
-        while True:
-            complete = upstream.complete
-            if piece:
-                out += write_chunk(piece) if chunked else piece
-            if complete:
-                out += LAST_CHUNK if chunked else b""
-                await self._end_upload()
-                on_complete()
-            self.answered = True
-            if out:
-                await writer.write(out)
-            if complete:
-                return Sent(head.status, keep_alive=keep_alive)
-            piece, out = await self._read(), b""
+        async with self._timed():
+            while True:
+                complete = upstream.complete
+                if piece:
+                    out += write_chunk(piece) if chunked else piece
+                if complete:
+                    out += LAST_CHUNK if chunked else b""
+                    await self._end_upload()
+                    on_complete()
+                self.answered = True
+                if out:
+                    await self._write(out)
+                if complete:
+                    return Sent(head.status, keep_alive=keep_alive)
+                self._restart_clock()
+                piece, out = await upstream.read(), b""
 
     async def stop_upload(self) -> None:
         upload, self._upload = self._upload, None
@@ -187,56 +200,113 @@ class Exchange:
             if not head.interim or head.status == 101:
                 return head
             if head.status != 100 and self._request.version >= (1, 1):
-                await self._request.writer.write(
-                    write_response_head(head.status, head.reason, end_to_end(head.headers))
-                )
+                await self._write(write_response_head(head.status, head.reason, end_to_end(head.headers)))
+                self._restart_clock()
         raise BadResponseError(f"more than {INTERIM_LIMIT} interim answers")
 
-    async def _read(self) -> bytes:
-        if self._upload_error is not None:
-            raise self._upload_error
-        try:
-            async with asyncio.timeout(self._silence_s) as self._clock:
-                return await self._upstream.read()
-        except TimeoutError as error:
-            raise self._upload_error or SilenceError() from error
-        finally:
-            self._clock = None
+    async def _write(self, out: bytes) -> None:
+        """To the client."""
+        self._awaits_reader = True
+        self._restart_clock()
+        await self._request.writer.write(out)
+        self._awaits_reader = False
 
     async def _send_streamed(self, head: bytes) -> None:
         """Send a body as it comes. A fault of the client's ends the exchange from here."""
         chunked = self._request.content_length is None
-        sent = 0
         try:
             await self._upstream.send(head)
-            async for piece in _client_pieces(self._request):
-                sent += len(piece)
-                if sent > self._body_limit_bytes:
-                    raise PlatError(
-                        "body_too_large", f"The body is over the limit of {self._body_limit_bytes} bytes."
-                    )
+            async for piece in self._client_pieces():
                 await self._upstream.send(write_chunk(piece) if chunked else piece)
+                self._restart_clock()
             if chunked:
                 await self._upstream.send(LAST_CHUNK)
         except PlatError as error:
             # Not closed here: the slot is busy until the instance has closed its side.
             self._upload_error = error
-            self._set_clock(0)
         except (ConnectionLostError, ConnectionError):
             return  # whoever reads the answer sees the same, and knows what to make of it
-        else:
-            self._set_clock(self._silence_s)
+        finally:
+            self._uploading = False
+            self._restart_clock()
 
-    def _set_clock(self, seconds: float) -> None:
-        """The function's time begins when it has all of the request, and is over if it never will."""
-        if self._clock is not None and not self._clock.expired():
-            self._clock.reschedule(asyncio.get_running_loop().time() + seconds)
+    async def _client_pieces(self) -> AsyncIterator[bytes]:
+        pace = Pace(self._least_rate)
+        while piece := await self._client_piece(pace):
+            if pace.received > self._body_limit_bytes:
+                detail = f"The body is over the limit of {self._body_limit_bytes} bytes."
+                raise PlatError("body_too_large", detail)
+            yield piece
+
+    async def _client_piece(self, pace: Pace) -> bytes:
+        content = self._request.content
+        if content.exception() is None and ((piece := content.read_nowait()) or content.at_eof()):
+            pace.came(len(piece), 0.0)
+            return piece
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self._awaits_body = True
+        self._restart_clock()
+        try:
+            async with asyncio.timeout(pace.patience_s):
+                piece = await _read_any(self._request)
+        except TimeoutError as error:
+            pace.came(0, loop.time() - began)
+            raise PlatError("request_timeout", pace.complaint()) from error
+        finally:
+            self._awaits_body = False
+            self._restart_clock()
+        pace.came(len(piece), loop.time() - began)
+        return piece
 
     async def _end_upload(self) -> None:
         """An answer that is complete ends the upload, wherever that is."""
-        if self._upload is not None and not self._upload.done():
+        if self._uploading:
             self._upstream.close()
         await self.stop_upload()
+        self._upload_error = None
+
+    # --- time
+
+    @asynccontextmanager
+    async def _timed(self) -> AsyncIterator[None]:
+        """Within it the clock runs. Raises SilenceError or PlatError when it has run out."""
+        try:
+            async with asyncio.timeout(None) as self._clock:
+                yield
+        except TimeoutError as error:
+            raise self._lateness() from error
+        finally:
+            self._clock = None
+
+    def _restart_clock(self) -> None:
+        """To be called whenever it has become somebody else's turn."""
+        clock = self._clock
+        if clock is None or clock.expired():
+            return
+        patience_s = self._patience_s()
+        if patience_s is not None:
+            clock.reschedule(asyncio.get_running_loop().time() + patience_s)
+        elif clock.when() is not None:
+            clock.reschedule(None)
+
+    def _patience_s(self) -> float | None:
+        """How long may whoever is waited for take from now on?"""
+        if self._upload_error is not None:
+            return 0
+        if self._awaits_reader:
+            return LONGEST_PAUSE_S if self._uploading else None
+        return None if self._awaits_body else self._silence_s  # a body has its own clock, its pace
+
+    def _lateness(self) -> Exception:
+        if self._upload_error is not None:
+            return self._upload_error
+        if self._awaits_reader:
+            detail = (
+                f"Its request incomplete, the client took nothing of the answer for {LONGEST_PAUSE_S:g} s."
+            )
+            return PlatError("request_timeout", detail)
+        return SilenceError()
 
 
 def _response_headers(head: ResponseHead, call_id: str, *, chunked: bool, keep_alive: bool) -> Headers:

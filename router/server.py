@@ -25,6 +25,7 @@ from router.fastpath import IDLE_S, FastConnection
 from router.feed import PoolLink
 from router.limits import Limiter
 from router.metrics import Metrics
+from router.pace import LeastRate
 from router.streaming import Streaming
 from router.target import FUNCTION_PREFIX, origin_form
 
@@ -56,7 +57,8 @@ class Router:
             queue_timeout_s=settings.queue_timeout_s,
         )
         self.link.granted = calls.open_ahead
-        self._streaming = Streaming(calls)
+        least_rate = LeastRate(settings.body_min_bytes_per_s, settings.body_grace_s)
+        self._streaming = Streaming(calls, least_rate)
         self.server = ClientServer(
             self.handle,
             handler_cancellation=True,
@@ -66,7 +68,7 @@ class Router:
         )
         self.clients = Clients(calls, self.server, settings.connection_limit)
         upload_limit_bytes = max(settings.body_limit_bytes, settings.archive_limit_bytes)
-        self._control = ControlProxy(settings.control, upload_limit_bytes)
+        self._control = ControlProxy(settings.control, upload_limit_bytes, least_rate)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if (detail := _misread(request)) is not None:

@@ -16,6 +16,7 @@ from plat.web import call_id_of, problem_response
 from router.calls import CLIENT_GONE, Calls, Held
 from router.exchange import Exchange, Sent, SilenceError, read_early, request_headers
 from router.http1 import BadResponseError, Headers, write_request_head
+from router.pace import LeastRate
 from router.slots import InstanceSlots
 from router.target import Target, parse_target
 from router.tunnel import run_tunnel
@@ -25,8 +26,9 @@ from router.upstream import ConnectionLostError, UnreachableError, UpstreamConne
 class Streaming:
     """The handler of calls that come by aiohttp."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls, least_rate: LeastRate) -> None:
         self._calls = calls
+        self._least_rate = least_rate
 
     async def handle(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
         started = time.monotonic()
@@ -39,12 +41,13 @@ class Streaming:
             if isinstance(admitted, PlatError):
                 raise admitted
             self._calls.admission.check_length(request.content_length)
-            response = await _Call(self._calls, request, target, *admitted, call_id).run()
+            call = _Call(self._calls, self._least_rate, request, target, *admitted, call_id)
+            response = await call.run()
             status = response.status
         except PlatError as error:
             status = error.status
             response = problem_response(error, call_id)
-            if error.code in ("body_too_large", "request_timeout"):
+            if error.code in ("body_too_large", "request_timeout") or request.content.exception() is not None:
                 response.force_close()
         finally:
             function = self._calls.function_label(name)
@@ -58,6 +61,7 @@ class _Call:
     def __init__(
         self,
         calls: Calls,
+        least_rate: LeastRate,
         request: web.BaseRequest,
         target: Target,
         route: Route,
@@ -65,6 +69,7 @@ class _Call:
         call_id: str,
     ) -> None:
         self._calls = calls
+        self._least_rate = least_rate
         self._request = request
         self._target = target
         self._route = route
@@ -81,6 +86,7 @@ class _Call:
                 upstream,
                 silence_s=self._version.timeout_s,
                 body_limit_bytes=self._calls.admission.body_limit_bytes,
+                least_rate=self._least_rate,
             )
             held = Held(self._calls.slots, instance, upstream)
             try:
@@ -178,6 +184,8 @@ class _Call:
             case _:
                 held.abandon(timeout_s)
                 await exchange.stop_upload()
+                if exchange.answered and isinstance(error, PlatError):
+                    self._cut_client()
                 raise error
         await exchange.stop_upload()
         if exchange.answered:

@@ -132,3 +132,14 @@ async def test_its_errors_are_its_own(router: RouterProcess, run_control: RunCon
     )
     answer = await router.get("/v1/functions")
     assert (answer.status, answer.body) == (422, b"{}")
+
+
+async def test_an_upload_that_trickles_is_refused(run_router: RunRouter, run_control: RunControl) -> None:
+    router = await run_router(body_grace_s=0.2)
+    control = await run_control(say_ok)
+    wire = await router.connect()
+    await wire.send(post(b"x" * 200_000, "/v1/functions/f/versions")[:1000])
+    answer = await wire.answer()
+    assert answer.status == 408
+    assert b"every 8192 bytes" in answer.body
+    assert control.requests == []

@@ -1,9 +1,12 @@
 """Requests that two parsers could read in two ways: refused here, and nothing reaches an instance."""
 
+import asyncio
+
 import pytest
 
 from tests.integration.router.conftest import RouterProcess, RunInstance, get, post
-from tests.integration.router.wire import Wire, until
+from tests.integration.router.instances import Gate, say_ok
+from tests.integration.router.wire import Message, Wire, until
 
 SMUGGLED = b"GET /function/f/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -113,22 +116,89 @@ async def test_a_malformed_chunked_body_in_one_piece_with_its_head(
 
 @pytest.mark.parametrize("body", BAD_CHUNKS)
 async def test_a_malformed_chunked_body_after_its_head_was_forwarded(
-    router: RouterProcess, run_instance: RunInstance, body: bytes, monkeypatch: pytest.MonkeyPatch
+    router: RouterProcess, run_instance: RunInstance, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The instance must not take it for complete; the client is told, and the slot comes back.
-
-    The parser refuses it and tells nobody: to the call it is a client that has fallen silent.
-    """
-    monkeypatch.setattr("router.exchange.CLIENT_SILENCE_S", 0.05)
+    """The instance must not take it for complete; the client is told at once, and the slot comes back."""
     instance = await run_instance()
     wire = await router.connect()
     await wire.send(request(TE) + b"2\r\nab\r\n")
     await until(lambda: instance.in_call == 1)
-    await wire.send(body)
-    assert await status_of(wire) == 408
-    await wire.close()
+    await wire.send(body + SMUGGLED)
+    answer = await wire.answer()
+    assert (answer.status, answer.get("Connection")) == (400, "close")
+    assert b"The body is not valid HTTP/1.1" in answer.body
+    assert await wire.ended() == b""
     assert instance.requests == []
     assert (await router.get()).status == 200
+    assert caplog.records == []
+
+
+async def test_a_malformed_body_of_a_request_that_waits_its_turn(
+    router: RouterProcess, run_instance: RunInstance
+) -> None:
+    """It came while the one before was answered: that answer goes out, and then the refusal."""
+    gate = Gate()
+    instance = await run_instance(gate.then_ok)
+    wire = await router.connect()
+    await wire.send(request(TE) + b"0\r\n\r\n")
+    await until(lambda: instance.in_call == 1)
+    await wire.send(request(TE) + b"2\r\nab\r\n")
+    await asyncio.sleep(0.05)  # so that the rest is read by itself
+    await wire.send(BAD_CHUNKS[0])
+    await asyncio.sleep(0.05)
+    gate.open()
+    assert (await wire.answer()).status == 200
+    assert await status_of(wire) == 400
+    assert await wire.ended() == b""
+    assert len(instance.requests) == 1
+
+
+async def test_garbage_after_a_complete_body_is_not_part_of_it(
+    router: RouterProcess, run_instance: RunInstance
+) -> None:
+    wire = await router.connect()
+    await wire.send(request(TE) + b"2\r\nab\r\n0\r\n\r\n")
+    await router.until_metrics('plat_queued{function="f"} 1')
+    await wire.send(MALFORMED["garbage"])
+    instance = await run_instance()
+    assert (await wire.answer()).status == 200
+    assert await status_of(wire) == 400
+    assert [each.body for each in instance.requests] == [b"ab"]
+
+
+async def test_a_malformed_body_whose_answer_has_begun(
+    router: RouterProcess, run_instance: RunInstance, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No second answer follows half of the first."""
+
+    async def begin(wire: Wire, request: Message) -> None:
+        await wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n")
+        await wire.ended()
+        wire.writer.close()
+
+    instance = await run_instance(begin, read_body=False)
+    wire = await router.connect()
+    await wire.send(request(TE) + b"2\r\nab\r\n")
+    assert (await wire.head()).status == 200
+    assert await wire.chunk() == b"ab"
+    await wire.send(BAD_CHUNKS[0])
+    assert await wire.ended() == b""
+    instance.behave = say_ok
+    assert (await router.get()).status == 200
+    assert caplog.records == []
+
+
+async def test_a_malformed_body_whose_answer_is_complete(
+    router: RouterProcess, run_instance: RunInstance, caplog: pytest.LogCaptureFixture
+) -> None:
+    instance = await run_instance(read_body=False)
+    wire = await router.connect()
+    await wire.send(request(TE) + b"2\r\nab\r\n")
+    assert (await wire.answer()).status == 200
+    await wire.send(BAD_CHUNKS[0])
+    assert (await router.get()).status == 200
+    assert len(instance.requests) == 2
+    assert caplog.records == []
 
 
 async def test_a_body_that_an_upgrade_hides(router: RouterProcess, run_instance: RunInstance) -> None:

@@ -16,6 +16,7 @@ from router.calls import Calls
 from router.feed import PoolLink
 from router.limits import Limiter
 from router.metrics import Metrics
+from router.pace import LeastRate
 from router.slots import InstanceSlots
 from router.streaming import _Call
 from router.target import parse_target
@@ -50,7 +51,9 @@ class Rig:
     def call(self) -> "asyncio.Task[tuple[InstanceSlots, UpstreamConnection]]":
         """A call that asks for a slot and a connection."""
         request = cast(Any, None)  # is not looked at before there is a connection
-        call = _Call(self.calls, request, parse_target("/function/f"), ROUTE, VERSION, "id")
+        call = _Call(
+            self.calls, LeastRate(8192, 10), request, parse_target("/function/f"), ROUTE, VERSION, "id"
+        )
         return asyncio.get_running_loop().create_task(call._instance_and_connection())
 
     def grant(self, instance: str = "a") -> None:
