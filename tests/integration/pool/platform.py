@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
+import msgspec
 
 from plat.address import Address
 from plat.feed import VersionEntry
 from plat.model import VersionSpec
 from plat.settings import Settings
-from pool.drivers.base import Driver, Exited, Listener, Running, StartOrder, Written
-from pool.health import wait_ready
+from pool.drivers.base import Driver, Exited, Kind, Listener, Running, StartOrder, WarmOrder, Written
+from pool.health import load, wait_ready
 
 PATIENCE_S = 20.0
 
@@ -97,6 +98,24 @@ class Platform(NamedTuple):
         running = await driver.start(self.order(**options))
         await wait_ready(running.address, time.monotonic() + PATIENCE_S)
         return running
+
+    async def warm(self, driver: Driver, *, memory_mb: int = 128) -> Running:
+        """Started, and heard to say that it is warm."""
+        order = WarmOrder(secrets.token_hex(8), Kind("python", memory_mb, 1.0))
+        running = await driver.warm(order)
+        health = await wait_ready(running.address, time.monotonic() + PATIENCE_S)
+        assert health.warm
+        return running
+
+    async def loaded(
+        self, driver: Driver, warm: Running, *, code: Path | None = None, **options: Any
+    ) -> Running:
+        """The warm instance, made one of the function."""
+        order = self.order(**options)
+        order = msgspec.structs.replace(order, instance=warm.instance, code=code or order.code)
+        placed = await driver.place(order)
+        await load(placed.running.address, placed.load, time.monotonic() + PATIENCE_S)
+        return placed.running
 
 
 async def call(address: str, event: object) -> Any:
