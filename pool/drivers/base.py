@@ -1,7 +1,8 @@
 """What every driver does: start, stop and list instances, and tell what happens to them.
 
 A driver keeps no truth of its own: `list` reads it back from the machine (labels, folders), so that a
-pool that was killed finds every instance again. Drivers pass `tests/integration/pool/test_drivers.py`.
+pool that was killed finds every instance again. Drivers pass `test_drivers.py` and `test_warm_instances.py`
+in `tests/integration/pool`.
 """
 
 from collections.abc import Callable
