@@ -62,6 +62,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Seconds that a call waits for a slot at most; then it is answered 503."""
     start_timeout_s: Annotated[float, Meta(gt=0)] = 30
     """Seconds an instance has from its start until it answers its health check."""
+    warm: Annotated[int, Meta(ge=0, le=100)] = 2
+    """Started instances without a function, kept for each runtime and size that functions have. 0: none."""
+    warm_limit: Annotated[int, Meta(ge=0, le=1000)] = 16
+    """Warm instances of all kinds together; for a while there are more of a kind when many are taken."""
+    memory_mb: Annotated[int, Meta(ge=0)] = 0
+    """What the limits of all instances may add up to; idle ones make room for others. 0: 90 % of the machine."""
     drain_s: Annotated[float, Meta(ge=0)] = 30
     """Seconds that calls in flight have to finish when the platform stops."""
     docker_network: str = "plat"

@@ -4,21 +4,17 @@ Every change ends in `balance` of the version it touches: grant what is free, as
 elsewhere, start or stop what `scaling.decide` says. Synchronous throughout; the fleet does the waiting.
 """
 
-import os
 import time
 from collections.abc import Callable
 
 from plat.errors import PlatError
 from plat.feed import (
-    UNLIMITED_SLOTS,
     Demand,
     Faulted,
     FromRouter,
     FunctionEntry,
     Gone,
-    Grant,
     Hello,
-    Reclaim,
     Returned,
     RouteDropped,
     RoutePut,
@@ -33,16 +29,15 @@ from plat.tasks import spawn
 from pool.away import AwayRouters
 from pool.demand import Demands
 from pool.drivers.base import Exited
-from pool.fleet import Fleet, Member
+from pool.fleet import Fleet
+from pool.granting import Granting
 from pool.ledger import Account, Ledger
-from pool.lifecycle import ON_THE_WAY, State
-from pool.scaling import IdleInstance, Need, decide
+from pool.lifecycle import State
+from pool.member import Member
+from pool.scaler import Scaler
 from pool.table import FunctionTable, is_live, route_of
 
 log = get_logger(__name__)
-
-START_PLACES = max(4, 2 * (os.cpu_count() or 1))
-"""Instances that start at the same time, over all functions; the rest wait for a place."""
 
 DRAIN_MARGIN_S = 5.0
 """Beyond the function's timeout; then an instance is stopped with calls in flight."""
@@ -64,6 +59,7 @@ class Dispatcher:
         send: Callable[[str, ToRouter], None],
         routers: Callable[[], list[str]],
         expected_routers: int,
+        memory_mb: int = 0,
     ) -> None:
         self._table = table
         self._fleet = fleet
@@ -75,9 +71,8 @@ class Dispatcher:
         self._away = AwayRouters(time.monotonic())
         self._probing: set[str] = set()
         self._saturated_told: dict[str, float] = {}
-        self.starts_are_held = False
-        """True until the machine is listed: what is needed may be running already."""
-        self._trials: dict[str, VersionEntry] = {}
+        self._granting = Granting(fleet, ledger, self._demands, send)
+        self.scaler = Scaler(table, fleet, ledger, self._demands, memory_mb=memory_mb, drain=self._drain)
         fleet.observer = self
 
     # --- routers
@@ -110,8 +105,7 @@ class Dispatcher:
         self._ledger.router_here(message.router, [(each.instance, each.slots) for each in message.held])
         if self._table.loaded:
             self._send(message.router, self._routes())
-        for asked in self._ledger.draining(message.router):
-            self._send(asked.router, Reclaim(asked.instance, asked.slots))
+        self._granting.ask(self._ledger.draining(message.router))
 
     def _routes(self) -> Routes:
         return Routes([route_of(function) for function in self._table.all()], self._table.tokens)
@@ -125,6 +119,7 @@ class Dispatcher:
             self._stop_if_settled(member)
         if self._demands.outstanding(version):
             self.balance(version)
+        self._retry_short()
 
     def _faulted(self, instance: str, reason: str) -> None:
         """A router cannot use the instance any more: a call that is stuck in it, or nothing listens."""
@@ -172,18 +167,9 @@ class Dispatcher:
         """A version that is not live any more goes as soon as nobody waits for it."""
         for member in self._of_function(function.name):
             version = member.version
-            wanted = is_live(function, version) or version.id in self._trials
+            wanted = is_live(function, version) or self.scaler.on_trial(version.id)
             if not wanted and not self._demands.outstanding(version.id):
                 self._drain(member)
-
-    # --- verification of a new version
-
-    def begin_trial(self, version: VersionEntry) -> None:
-        """A version that no table knows yet: its first instance is not to be taken for an old one."""
-        self._trials[version.id] = version
-
-    def end_trial(self, version: VersionEntry) -> None:
-        self._trials.pop(version.id, None)
 
     # --- the fleet's word
 
@@ -194,6 +180,7 @@ class Dispatcher:
     def instance_gone(self, member: Member, exited: Exited) -> None:
         self._broadcast(Gone(exited.instance, exited.reason, exited.detail))
         self.balance(member.version.id)
+        self._retry_short()
 
     def start_failed(self, version: VersionEntry, error: PlatError) -> None:
         if not self._alive(version.id):
@@ -207,7 +194,7 @@ class Dispatcher:
         if not self._table.loaded or self._fleet.closing:
             return
         version = self._version(version_id)
-        if version_id not in self._table.versions and version_id not in self._trials:
+        if version_id not in self._table.versions and not self.scaler.on_trial(version_id):
             self._fail_waiters(version_id, PlatError("version_not_found", "This version was deleted."))
         if version is None:
             return
@@ -215,8 +202,8 @@ class Dispatcher:
         if function is not None and function.stopped:
             error = PlatError("function_stopped", f'The function "{function.name}" is stopped.')
             self._fail_waiters(version_id, error)
-        self._grant(version_id)
-        self._reclaim(version_id)
+        self._granting.grant(version_id)
+        self._granting.reclaim(version_id)
         self._scale(version, function)
 
     def tick(self) -> None:
@@ -251,53 +238,25 @@ class Dispatcher:
                 self.balance(version.id)
 
     def _rebalance_waiting(self) -> None:
-        for version_id in self._demands.versions():
+        self._balance_fairly(self._demands.versions())
+
+    def _retry_short(self) -> None:
+        """Memory may have come free."""
+        if self.scaler.short:
+            self._balance_fairly([each for each in self._demands.versions() if each in self.scaler.short])
+
+    def _balance_fairly(self, versions: list[str]) -> None:
+        """Where not all can have what they want, those with the fewest instances come first."""
+        for version_id in sorted(versions, key=lambda each: len(self._fleet.members(each))):
             self.balance(version_id)
-
-    def _grant(self, version_id: str) -> None:
-        now = time.monotonic()
-        for router, queued in self._demands.of(version_id).items():
-            for allotment in self._ledger.grant(version_id, router, queued, now):
-                member = self._fleet.get(allotment.instance)
-                assert member is not None, "an account without an instance"
-                grant = Grant(member.id, version_id, member.address, allotment.slots)
-                self._send(router, grant)
-                self._demands.granted(version_id, router, allotment.slots)
-
-    def _reclaim(self, version_id: str) -> None:
-        """Ask back what lies with routers that do not wait; of those that wait, what is over their share."""
-        waiting = self._demands.of(version_id)
-        share = max(1, self._ledger.total(version_id) // max(1, len(waiting)))
-        keep_all = dict.fromkeys(waiting, UNLIMITED_SLOTS)
-        keep_share = dict.fromkeys(waiting, share if len(waiting) <= self._ledger.total(version_id) else 0)
-        for router, queued in waiting.items():
-            wanted = queued - self._ledger.coming(version_id)
-            wanted -= self._ask_back(version_id, wanted, router, keep_all)
-            missing = share - self._ledger.held_by(version_id, router)
-            self._ask_back(version_id, min(wanted, missing), router, keep_share)
-
-    def _ask_back(self, version_id: str, wanted: int, router: str, keep: dict[str, int]) -> int:
-        if wanted <= 0:
-            return 0
-        asked = self._ledger.reclaim(version_id, wanted, router, keep)
-        for each in asked:
-            self._send(each.router, Reclaim(each.instance, each.slots))
-        return sum(each.slots for each in asked)
 
     def _scale(self, version: VersionEntry, function: FunctionEntry | None) -> None:
         now = time.monotonic()
         if version.spec.runtime == "image":
             return
-        decision = decide(self._need(version, function), now)
+        decision = self.scaler.scale(version, function)
         if decision.saturated:
             self._tell_saturated(version.id, now)
-        for instance in decision.stop:
-            member = self._fleet.get(instance)
-            if member is not None and member.managed:
-                self._drain(member)
-        if not self.starts_are_held:
-            for _ in range(min(decision.start, START_PLACES - self._fleet.starting())):
-                self._fleet.start(version)
         if not self._alive(version.id) and (error := self._fleet.backoff.blocked(version.id, now)):
             self._fail_waiters(version.id, _unavailable(version, error))
 
@@ -308,30 +267,10 @@ class Dispatcher:
             for router in self._demands.of(version_id):
                 self._send(router, Saturated(version_id))
 
-    def _need(self, version: VersionEntry, function: FunctionEntry | None) -> Need:
-        members = self._fleet.members(version.id)
-        return Need(
-            live=is_live(function, version) or version.id in self._trials,
-            stopped=function is not None and function.stopped and version.id not in self._trials,
-            min=function.min if function else 0,
-            max=function.max if function else 1,
-            idle_s=function.idle_s if function else 0,
-            concurrency=version.spec.concurrency,
-            queued=self._demands.outstanding(version.id),
-            ready=sum(member.state is State.READY for member in members),
-            on_the_way=sum(member.state in ON_THE_WAY for member in members),
-            idle=tuple(
-                IdleInstance(account.instance, account.last_used)
-                for account in self._ledger.of_version(version.id)
-                if account.settled and account.granting
-            ),
-            retry_at=self._fleet.backoff.retry_at(version.id),
-        )
-
     # --- steps
 
     def _drain(self, member: Member) -> None:
-        if member.state is not State.READY:
+        if member.state not in (State.READY, State.PAUSED):
             return
         self._stop_granting(member)
         self._stop_if_settled(member)
@@ -339,8 +278,7 @@ class Dispatcher:
     def _stop_granting(self, member: Member) -> None:
         by = time.monotonic() + member.version.spec.timeout_s + DRAIN_MARGIN_S
         self._fleet.drain(member, by)
-        for asked in self._ledger.drain(member.id):
-            self._send(asked.router, Reclaim(asked.instance, asked.slots))
+        self._granting.ask(self._ledger.drain(member.id))
 
     def _stop_if_settled(self, member: Member) -> None:
         account = self._ledger.account(member.id)
@@ -356,7 +294,7 @@ class Dispatcher:
         return any(member.state is not State.DRAINING for member in self._fleet.members(version_id))
 
     def _version(self, version_id: str) -> VersionEntry | None:
-        known = self._table.version(version_id) or self._trials.get(version_id)
+        known = self._table.version(version_id) or self.scaler.on_trial(version_id)
         if known is not None:
             return known
         members = self._fleet.members(version_id)

@@ -7,22 +7,22 @@ goes through the table in `lifecycle`.
 import asyncio
 import secrets
 import time
-from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from plat.errors import PlatError
 from plat.feed import VersionEntry
 from plat.logs import get_logger
 from plat.model import Instance
-from plat.tasks import cancel, spawn, subtask
+from plat.tasks import cancel, spawn
 from pool.backoff import Backoff
-from pool.code import CodeCache
-from pool.drivers.base import Driver, Exited, Running, StartOrder
-from pool.health import Unreachable, probe, wait_ready
+from pool.drivers.base import Driver, Exited, Kind, Running
+from pool.health import Unreachable, probe
+from pool.launcher import Launcher
 from pool.ledger import Ledger
-from pool.lifecycle import ON_THE_WAY, State, follow
-from pool.logbook import LogBook
+from pool.lifecycle import ON_THE_WAY, State
+from pool.member import Member
 from pool.metrics import PoolMetrics
+from pool.warm import WarmStock
 
 log = get_logger(__name__)
 
@@ -31,33 +31,6 @@ STOP_GRACE_S = 5.0
 
 PROBE_S = 1.0
 STOP_RETRY_S = 1.0
-LAST_LINES = 20
-READ_BACK_LINES = 500
-
-
-class Member:
-    """An instance the pool knows."""
-
-    def __init__(self, instance: str, version: VersionEntry, state: State, *, managed: bool = True) -> None:
-        self.id = instance
-        self.version = version
-        self.state = state
-        self.managed = managed
-        self.address = ""
-        self.started_at = datetime.now(UTC)
-        self.died: asyncio.Future[Exited] = asyncio.get_running_loop().create_future()
-        self.drain_by = float("inf")
-        self.stopping = False
-
-    def become(self, state: State) -> None:
-        self.state = follow(self.state, state)
-        log.info(
-            "instance",
-            instance=self.id,
-            function=self.version.function,
-            version=self.version.number,
-            state=state.value,
-        )
 
 
 class Observer(Protocol):
@@ -74,15 +47,15 @@ class Fleet:
     def __init__(
         self,
         driver: Driver,
-        code: CodeCache,
-        logbook: LogBook,
+        launcher: Launcher,
+        stock: WarmStock,
         ledger: Ledger,
         metrics: PoolMetrics,
         start_timeout_s: float,
     ) -> None:
         self._driver = driver
-        self._code = code
-        self._logbook = logbook
+        self._launcher = launcher
+        self._stock = stock
         self._ledger = ledger
         self._metrics = metrics
         self._start_timeout_s = start_timeout_s
@@ -110,7 +83,24 @@ class Fleet:
         return instance in self._ending and instance not in self._members
 
     def starting(self) -> int:
-        return sum(each.state in ON_THE_WAY for each in self._members.values())
+        """Those made of a warm instance cost nearly nothing, and are not counted."""
+        return sum(each.state is State.STARTING for each in self._members.values())
+
+    def has_warm(self, version: VersionEntry) -> bool:
+        """Whether a start would find a warm instance, and so need no more memory."""
+        return self._stock.has(Kind.of(version.spec))
+
+    def memory_mb(self) -> int:
+        """What all instances may use; of those that are being stopped it is free in a moment."""
+        members = sum(each.version.spec.memory_mb for each in self._members.values() if not each.stopping)
+        return members + self._stock.memory_mb()
+
+    def warm_memory_mb(self) -> int:
+        return self._stock.memory_mb()
+
+    def give_up_warm(self, needed_mb: int) -> int:
+        """Stop as many warm instances as free so much; returns what they free."""
+        return self._stock.give_up(needed_mb)
 
     def views(self, function: str) -> list[Instance]:
         """As the API shows them."""
@@ -135,9 +125,16 @@ class Fleet:
     # --- start
 
     def start(self, version: VersionEntry) -> "asyncio.Task[PlatError | None]":
-        """One more instance, in the background. The observer hears how it went; the task gives the error."""
+        """One more instance, in the background: of a warm one if there is one.
+
+        The observer hears how it went; the task gives the error.
+        """
         assert not self.closing, "a start after the end"
-        member = Member(secrets.token_hex(8), version, State.STARTING)
+        warm = self._stock.take(Kind.of(version.spec), time.monotonic())
+        if warm is None:
+            member = Member(secrets.token_hex(8), version, State.STARTING)
+        else:
+            member = Member(warm.instance, version, State.LOADING)
         self._members[member.id] = member
         start = spawn(self._start(member), f"start {version.function} {member.id}")
         self._starts.add(start)
@@ -147,52 +144,35 @@ class Fleet:
     async def _start(self, member: Member) -> PlatError | None:
         """A failure is told, and leaves nothing of the instance."""
         version, began = member.version, time.monotonic()
+        deadline, kind = began + self._start_timeout_s, "warm"
         try:
-            await self._launch(member, began + self._start_timeout_s)
+            if member.state is State.LOADING and not await self._launcher.load(member, deadline):
+                member = self._another(member)
+            if member.state is State.STARTING:
+                kind = "start"
+                await self._launcher.start(member, deadline)
         except PlatError as error:
-            failure = await self._with_last_lines(member, error)
+            failure = await self._launcher.with_last_lines(member, error)
         except OSError as error:  # disk full, too many open files
             failure = PlatError("instance_start_failed", f"The instance cannot be started: {error}.")
         else:
             self.backoff.succeeded(version.id)
-            self._metrics.cold_start(version.function, "start", time.monotonic() - began)
+            self._metrics.cold_start(version.function, kind, time.monotonic() - began)
             self._ready(member)
             return None
         self.backoff.failed(version.id, time.monotonic(), failure)
         self._start_failed(member, failure)
         return failure
 
-    async def _launch(self, member: Member, deadline: float) -> None:
-        code = await self._code.code(member.version.digest)
-        running = await self._driver.start(StartOrder(member.id, member.version, code))
-        member.address, member.started_at = running.address, running.started_at
-        await self._await_ready(member, deadline)
-
-    async def _await_ready(self, member: Member, deadline: float) -> None:
-        """Ready, or the reason why not: it says so itself, dies, or takes too long."""
-        ready = subtask(wait_ready(member.address, deadline), f"await {member.id}")
-        either: list[asyncio.Future[Any]] = [ready, member.died]
-        try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if member.died.done() and not ready.done():
-                exited = member.died.result()
-                detail = f"The instance ended before it was ready. {exited.detail}"
-                raise PlatError("instance_start_failed", detail, reason=exited.reason)
-            ready.result()
-        finally:
-            ready.cancel()
-
-    async def _with_last_lines(self, member: Member, error: PlatError) -> PlatError:
-        """What it wrote before it ended tells more than its exit status."""
-        if error.code != "instance_start_failed" or error.traceback:
-            return error
-        lines = [
-            line.message
-            async for line in self._logbook.read(member.version.function, tail=READ_BACK_LINES, follow=False)
-            if line.instance == member.id
-        ]
-        text = "\n".join(lines[-LAST_LINES:]) or None
-        return PlatError(error.code, error.detail, reason=error.reason, traceback=text)
+    def _another(self, useless: Member) -> Member:
+        """In its place, so that the need it was to meet is met by one instance and not by two."""
+        useless.become(State.FAILED)
+        useless.become(State.GONE)
+        del self._members[useless.id]
+        self._clean_up(useless.id)
+        member = Member(secrets.token_hex(8), useless.version, State.STARTING)
+        self._members[member.id] = member
+        return member
 
     def _start_failed(self, member: Member, error: PlatError) -> None:
         member.become(State.FAILED)
@@ -216,6 +196,47 @@ class Fleet:
         if self.observer is not None:
             self.observer.instance_ready(member)
 
+    # --- pause and resume
+
+    def pause(self, member: Member) -> None:
+        """All its slots are home. It is out of use from now on; the engine pauses it in the background."""
+        member.become(State.PAUSED)
+        self._ledger.pause(member.id)
+        spawn(self._pause(member), f"pause {member.id}")
+
+    async def _pause(self, member: Member) -> None:
+        async with member.switching:
+            if member.state is not State.PAUSED or member.resuming:
+                return
+            try:
+                await self._driver.pause(member.id)
+            except PlatError as error:
+                log.warning("instance cannot be paused", instance=member.id, detail=error.detail)
+                self.resume(member)
+
+    def resume(self, member: Member) -> None:
+        """In the background; the observer is told when it is ready again, or gone."""
+        if not member.resuming:
+            member.resuming = True
+            spawn(self._resume(member), f"resume {member.id}")
+
+    async def _resume(self, member: Member) -> None:
+        began = time.monotonic()
+        async with member.switching:
+            try:
+                await self._driver.resume(member.id)
+            except PlatError as error:
+                log.warning("instance cannot be resumed", instance=member.id, detail=error.detail)
+                self.stop(member, grace_s=0)
+                return
+        member.resuming = False
+        if member.state is State.PAUSED:
+            self._metrics.cold_start(member.version.function, "resume", time.monotonic() - began)
+            member.become(State.READY)
+            self._ledger.resume(member.id)
+            if self.observer is not None:
+                self.observer.instance_ready(member)
+
     # --- adopt
 
     def adopt(self, running: Running, version: VersionEntry) -> None:
@@ -223,7 +244,18 @@ class Fleet:
         member = Member(running.instance, version, State.STARTING, managed=running.managed)
         member.address, member.started_at = running.address, running.started_at
         self._members[member.id] = member
-        spawn(self._adopt(member), f"adopt {member.id}")
+        if running.paused:
+            self._adopt_paused(member)
+        else:
+            spawn(self._adopt(member), f"adopt {member.id}")
+
+    def _adopt_paused(self, member: Member) -> None:
+        """Only an instance whose slots were all home was ever paused."""
+        spec = member.version.spec
+        member.become(State.READY)
+        self._ledger.open(member.id, member.version.id, spec.concurrency, time.monotonic())
+        member.become(State.PAUSED)
+        self._ledger.pause(member.id)
 
     async def _adopt(self, member: Member) -> None:
         try:
@@ -288,6 +320,8 @@ class Fleet:
 
     def exited(self, exited: Exited) -> None:
         """The driver says that an instance has ended by itself."""
+        if self._stock.exited(exited.instance):
+            return
         member = self._members.get(exited.instance)
         if member is None:
             return
@@ -322,7 +356,7 @@ class Fleet:
         log.info("stopping all instances", instances=len(managed))
         for member in managed:
             member.stopping = True
-        await asyncio.gather(*(self._stop(member, grace_s) for member in managed))
+        await asyncio.gather(self._stock.stop_all(), *(self._stop(member, grace_s) for member in managed))
 
     async def in_flight(self, member: Member) -> int | None:
         """What the instance says of itself; None if it does not answer now."""

@@ -1,4 +1,4 @@
-"""Asking an instance whether it is ready, over its own address (DESIGN 9).
+"""Asking an instance whether it is ready, and telling a warm one what to become (DESIGN 9).
 
 Small and strict: one request on a connection of its own. Knows no drivers and no states.
 """
@@ -15,14 +15,18 @@ from msgspec import Struct
 
 from plat.address import Address
 from plat.errors import ERRORS, PlatError
+from pool.drivers.base import LoadOrder
 
-PATH = "/_plat/health"
 FIRST_WAIT_S = 0.002
 LONGEST_WAIT_S = 0.05
 HEAD_LIMIT_BYTES = 16 * 1024
 BODY_LIMIT_BYTES = 1024 * 1024
 
-_REQUEST = f"GET {PATH} HTTP/1.1\r\nHost: instance\r\nConnection: close\r\n\r\n".encode()
+_HEALTH = b"GET /_plat/health HTTP/1.1\r\nHost: instance\r\nConnection: close\r\n\r\n"
+_LOAD = (
+    b"POST /_plat/load HTTP/1.1\r\nHost: instance\r\nConnection: close\r\n"
+    b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+)
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r\n]*)?\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*(?=\r\n)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
@@ -95,16 +99,47 @@ async def probe(address: str, timeout_s: float) -> Health | None:
         return None
 
 
+class UselessError(Exception):
+    """A warm instance that cannot take a function: it is gone, does not answer, or has one already."""
+
+
+async def load(address: str, order: LoadOrder, deadline: float) -> None:
+    """Make a warm instance one of a function; returns when it is ready. `deadline` is of `time.monotonic`.
+
+    Raises UselessError, and PlatError for what is wrong with the handler (`handler_*`, with its traceback)
+    or takes longer than it may (`instance_start_failed`).
+    """
+    body = msgspec.json.encode(order)
+    left_s = deadline - time.monotonic()
+    try:
+        async with asyncio.timeout(left_s):
+            answer = await _ask(Address.parse(address), _LOAD % (len(body), body))
+    except TimeoutError as error:
+        detail = f"The handler was not loaded after {left_s:.1f} s."
+        raise PlatError("instance_start_failed", detail) from error
+    except (Unreachable, NoAnswerError) as error:
+        raise UselessError(str(error)) from error
+    if answer.status == 200:
+        return
+    if answer.status == 422 and (failure := _load_error(answer.body)) is not None:
+        raise _failed_to_load(failure)
+    raise UselessError(f"it answered {answer.status}")
+
+
 def judge(answer: Answer, target: Address) -> Health:
     """What an answer means. Raises PlatError for an instance that will never serve."""
     if answer.status == 503 and (error := _load_error(answer.body)) is not None:
-        code = error.code if error.code in ERRORS else "instance_start_failed"
-        raise PlatError(code, error.detail, traceback=error.traceback)
+        raise _failed_to_load(error)
     if answer.status == 200:
         return _health(answer.body)
     if answer.status == 404 or target.path is None:
         return Health()
     raise PlatError("instance_start_failed", f"The instance answered {answer.status} to its health check.")
+
+
+def _failed_to_load(error: LoadError) -> PlatError:
+    code = error.code if error.code in ERRORS else "instance_start_failed"
+    return PlatError(code, error.detail, traceback=error.traceback)
 
 
 def _load_error(body: bytes) -> LoadError | None:
@@ -122,10 +157,10 @@ def _health(body: bytes) -> Health:
         return Health()
 
 
-async def _ask(target: Address) -> Answer:
+async def _ask(target: Address, request: bytes = _HEALTH) -> Answer:
     async with _connection(target) as (reader, writer):
         try:
-            writer.write(_REQUEST)
+            writer.write(request)
             return await _read_answer(reader)
         except (ConnectionError, asyncio.IncompleteReadError) as error:
             raise NoAnswerError("the connection was closed without an answer") from error

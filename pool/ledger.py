@@ -136,6 +136,15 @@ class Ledger:
                     spare -= slots
         return asked
 
+    def pause(self, instance: str) -> None:
+        """All its slots are home: grant none until `resume`."""
+        account = self._accounts[instance]
+        assert account.settled, "paused under a router that may use it"
+        account.granting = False
+
+    def resume(self, instance: str) -> None:
+        self._accounts[instance].granting = True
+
     def coming(self, version: str) -> int:
         """Slots that were asked back and have not come, of instances that can grant them again."""
         return sum(sum(each.reclaimed.values()) for each in self.of_version(version) if each.granting)

@@ -20,16 +20,19 @@ class Plan(Struct, frozen=True):
     """Ours, but of a version that nobody knows any more."""
     gone: tuple[str, ...]
     """Known to the pool, and not there any more."""
+    warm: tuple[Running, ...] = ()
+    """Ours, and of no function yet."""
 
 
 def plan(listed: Iterable[Running], known: Set[str], versions: Mapping[str, VersionEntry]) -> Plan:
     """`known`: instances the pool has; `versions`: by id, discovered ones included."""
     listed = list(listed)
-    new = [each for each in listed if each.instance not in known]
+    new = [each for each in listed if each.instance not in known and each.kind is None]
+    warm = [each for each in listed if each.instance not in known and each.kind is not None]
     adopt = [(each, versions[version_id_of(each)]) for each in new if version_id_of(each) in versions]
     stop = [each for each in new if each.managed and each.version_id not in versions]
     gone = known - {each.instance for each in listed}
-    return Plan(tuple(adopt), tuple(stop), tuple(sorted(gone)))
+    return Plan(tuple(adopt), tuple(stop), tuple(sorted(gone)), tuple(warm))
 
 
 def version_id_of(running: Running) -> str:

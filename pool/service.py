@@ -1,7 +1,10 @@
 """The pool process: puts the parts together, serves the pool's pages, and stops in order."""
 
 import asyncio
+import os
 import random
+import time
+from collections.abc import Iterable
 from importlib.metadata import entry_points
 
 import aiodocker
@@ -13,20 +16,25 @@ from plat.artifacts import FolderArtifacts
 from plat.errors import PlatError
 from plat.feed import FromControl, FunctionDropped, FunctionPut, Table, VersionEntry
 from plat.logs import get_logger
-from plat.model import InstanceList
+from plat.model import DecisionList, InstanceList
 from plat.settings import Settings
 from plat.tasks import cancel, spawn
 from plat.web import json_response, problems, start_site
 from pool.code import CodeCache
+from pool.decisions import Decisions
 from pool.dispatch import Dispatcher
-from pool.drivers.base import Driver, Exited, Listener, Written
+from pool.drivers.base import Driver, Exited, Kind, Listener, Written
 from pool.feed import RouterLinks, follow_control
 from pool.fleet import Fleet
+from pool.launcher import Launcher
 from pool.ledger import Ledger
+from pool.lifecycle import State
 from pool.logbook import LogBook
 from pool.metrics import PoolMetrics
 from pool.reconcile import discovered, plan
 from pool.table import FunctionTable
+from pool.warm import WarmStock
+from pool.warm_targets import WarmTargets
 
 log = get_logger(__name__)
 
@@ -40,6 +48,11 @@ STOP_GRACE_S = 5.0
 ENGINE_ANSWER_S = 2.0
 LOG_TAIL_DEFAULT = 100
 LOG_TAIL_LIMIT = 10_000
+KINDS_AGAIN_S = 1.0
+"""Which runtimes and sizes functions have is looked up at most this often: there may be many functions."""
+
+MEMORY_SHARE = 0.9
+"""Of the machine's memory, for instances, where no setting says otherwise."""
 
 
 class Pool:
@@ -53,12 +66,18 @@ class Pool:
         self._list_again = asyncio.Event()
         self._table_loaded = asyncio.Event()
         self._listed = False
+        self._table_changed = False
+        self._kinds_known_at = float("-inf")
         artifacts = FolderArtifacts(settings.data_dir / "artifacts")
         ledger = Ledger()
         self.table = FunctionTable()
+        self.decisions = Decisions()
         self.logbook = LogBook(settings.data_dir / "logs")
         self.code = CodeCache(artifacts, settings.data_dir / "code")
-        self.fleet = Fleet(driver, self.code, self.logbook, ledger, self._metrics, settings.start_timeout_s)
+        launcher = Launcher(driver, self.code, self.logbook)
+        targets = WarmTargets(settings.warm, settings.warm_limit)
+        self.stock = WarmStock(driver, targets, settings.start_timeout_s)
+        self.fleet = Fleet(driver, launcher, self.stock, ledger, self._metrics, settings.start_timeout_s)
         self.dispatcher = Dispatcher(
             self.table,
             self.fleet,
@@ -66,11 +85,12 @@ class Pool:
             send=self._links.send,
             routers=self._links.names,
             expected_routers=settings.routers,
+            memory_mb=settings.memory_mb or int(machine_memory_mb() * MEMORY_SHARE),
         )
-        self.dispatcher.starts_are_held = True
+        self.dispatcher.scaler.starts_are_held = True
         self._links.received = self.dispatcher.received
         self._links.away = self.dispatcher.router_away
-        self._metrics.watch(lambda: ((each.version.function, each.state) for each in self.fleet.members()))
+        self._metrics.watch(self._states)
 
     # --- loops
 
@@ -86,7 +106,7 @@ class Pool:
             try:
                 await self.list_machine()
                 self._listed = True
-                self.dispatcher.starts_are_held = False
+                self.dispatcher.scaler.starts_are_held = False
                 self.fleet.backoff.forget_code("engine_unavailable")
                 wait_s = LIST_RETRY_S[0]
             except PlatError as error:
@@ -100,7 +120,7 @@ class Pool:
                 continue
 
     async def list_machine(self) -> None:
-        known = self.fleet.known()
+        known = self.fleet.known() | self.stock.known()
         listed = [each for each in await self._driver.list() if not self.fleet.ending(each.instance)]
         if self.table.discover(discovered(listed, self.table.managed_names)):
             self.dispatcher.table_replaced()
@@ -108,6 +128,9 @@ class Pool:
         for running, version in todo.adopt:
             if self.fleet.get(running.instance) is None:
                 self.fleet.adopt(running, version)
+        for running in todo.warm:
+            if self.fleet.get(running.instance) is None:
+                self.stock.adopt(running)
         for running in todo.stop:
             if self.fleet.get(running.instance) is None:
                 spawn(self.fleet.stop_unknown(running), f"stop {running.instance}")
@@ -129,6 +152,17 @@ class Pool:
             self.dispatcher.tick()
             if self._listed:
                 self.dispatcher.machine_listed()
+                self._refill()
+
+    def _refill(self) -> None:
+        """Warm instances of the kinds that live functions are of."""
+        if self.fleet.closing:
+            return
+        now = time.monotonic()
+        if self._table_changed and now >= self._kinds_known_at + KINDS_AGAIN_S:
+            self._table_changed, self._kinds_known_at = False, now
+            self.stock.targets.know(Kind.of(version.spec) for version in self.table.live_versions())
+        self.stock.refill(now, self.dispatcher.scaler.free_mb())
 
     async def open(self) -> None:
         await self._driver.open(self.listener())
@@ -149,9 +183,18 @@ class Pool:
 
     def _wrote(self, written: Written) -> None:
         """Also of instances that are not adopted yet, or that ended while no pool ran."""
-        self.logbook.append(written.function, written.number, written)
+        if written.function:
+            self.logbook.append(written.function, written.number, written)
+        else:
+            log.info("a warm instance wrote", instance=written.instance, line=written.message)
+
+    def _states(self) -> Iterable[tuple[str, str]]:
+        """Function and state of each instance, for the metrics."""
+        yield from ((each.version.function, each.state) for each in self.fleet.members())
+        yield from (("", State.WARM) for _ in self.stock.known())
 
     def _from_control(self, message: FromControl) -> None:
+        self._table_changed = True
         match message:
             case Table(functions, tokens):
                 self.table.replace(functions, tokens)
@@ -163,6 +206,7 @@ class Pool:
             case FunctionDropped(name):
                 self.table.drop(name)
                 self.dispatcher.function_dropped(name)
+                self.decisions.forget(name)
                 self.logbook.drop(name)
             case _:
                 raise AssertionError(f"unknown message {message!r}")
@@ -176,6 +220,7 @@ class Pool:
                 web.get("/feed", self._links.serve),
                 web.post("/verify", self._verify),
                 web.get("/instances", self._instances),
+                web.get("/decisions", self._decisions),
                 web.get("/logs", self._logs),
                 web.get("/metrics", self._exposition),
                 web.get("/healthz", self._healthz),
@@ -188,17 +233,20 @@ class Pool:
         version = msgspec.json.decode(await request.read(), type=VersionEntry)
         if self.fleet.closing:
             raise PlatError("shutting_down", "The platform is shutting down.")
-        self.dispatcher.begin_trial(version)
+        self.dispatcher.scaler.begin_trial(version)
         try:
             error = await self.fleet.start(version)
         finally:
-            self.dispatcher.end_trial(version)
+            self.dispatcher.scaler.end_trial(version)
         if error is not None:
             raise error
         return json_response({})
 
     async def _instances(self, request: web.Request) -> web.Response:
         return json_response(InstanceList(self.fleet.views(request.query["function"])))
+
+    async def _decisions(self, request: web.Request) -> web.Response:
+        return json_response(DecisionList(self.decisions.of(request.query["function"])))
 
     async def _logs(self, request: web.Request) -> web.StreamResponse:
         tail = min(int(request.query.get("tail", LOG_TAIL_DEFAULT)), LOG_TAIL_LIMIT)
@@ -222,6 +270,10 @@ class Pool:
     async def stop_instances(self) -> None:
         """The routers have drained and gone: what still runs has nobody waiting for it."""
         await self.fleet.stop_all(min(STOP_GRACE_S, self._settings.drain_s))
+
+
+def machine_memory_mb() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024**2
 
 
 def make_driver(settings: Settings, name: str) -> Driver:

@@ -68,12 +68,20 @@ class FunctionTable:
     def all(self) -> list[FunctionEntry]:
         return [*self._functions.values(), *(self._discovered[name] for name in self._only_discovered())]
 
+    def live_versions(self) -> Iterable[VersionEntry]:
+        """Of the functions that control knows. Walks them all."""
+        for function in self._functions.values():
+            yield from (version for version in function.versions if version.number == function.live)
+
     def with_minimum(self) -> list[FunctionEntry]:
-        """Functions that keep instances without any call: looked at on every tick, so kept apart."""
+        """Functions that keep instances without any call, at least now and then by a schedule.
+
+        They are looked at on every tick, so they are kept apart.
+        """
         return [self._functions[name] for name in self._with_minimum]
 
     def _note_minimum(self, function: FunctionEntry) -> None:
-        if function.min and not function.stopped:
+        if (function.min or function.windows) and not function.stopped:
             self._with_minimum.add(function.name)
         else:
             self._with_minimum.discard(function.name)

@@ -3,20 +3,32 @@
 import asyncio
 from datetime import UTC, datetime
 
+from msgspec.structs import replace
+
 from plat.address import Address
 from plat.errors import PlatError
-from pool.drivers.base import Exited, Listener, Running, StartOrder
+from pool.drivers.base import Exited, Listener, LoadOrder, Placed, Running, StartOrder, WarmOrder
 from pool.health import Health, Unreachable
 
 
 class MemoryDriver:
-    """See `pool.drivers.base.Driver`. Its `wait_ready` and `probe` stand for `pool.health`'s."""
+    """See `pool.drivers.base.Driver`. Its `wait_ready`, `probe` and `load` stand for `pool.health`'s."""
 
     name = "memory"
 
     def __init__(self) -> None:
         self.running: dict[str, Running] = {}
         self.starts = 0
+        self.warmed = 0
+        self.loaded: set[str] = set()
+        """Warm ones as the machine lists them, that have taken a function all the same."""
+        self.placed: list[str] = []
+        self.hold_load = False
+        """Warm instances have loaded by `make_ready` only."""
+        self.load_error: Exception | None = None
+        self.paused: set[str] = set()
+        self.pause_error: PlatError | None = None
+        self.resume_error: PlatError | None = None
         self.stopped: list[tuple[str, float]] = []
         self.in_flight: dict[str, int] = {}
         self.hold_ready = False
@@ -54,6 +66,54 @@ class MemoryDriver:
             self.make_ready(order.instance)
         return running
 
+    async def warm(self, order: WarmOrder) -> Running:
+        self.warmed += 1
+        if self.start_error is not None:
+            raise self.start_error
+        address = f"unix:/{order.instance}"
+        running = Running(order.instance, "", "", 0, address, datetime.now(UTC), kind=order.kind)
+        self.running[order.instance] = running
+        self._ready[order.instance] = asyncio.get_running_loop().create_future()
+        self.make_ready(order.instance)
+        return running
+
+    async def place(self, order: StartOrder) -> Placed:
+        version, spec = order.version, order.version.spec
+        running = replace(
+            self.running[order.instance],
+            version_id=version.id,
+            function=version.function,
+            number=version.number,
+            kind=None,
+        )
+        self.running[order.instance] = running
+        self.placed.append(order.instance)
+        self._ready[order.instance] = asyncio.get_running_loop().create_future()
+        if not self.hold_load:
+            self.make_ready(order.instance)
+        load = LoadOrder(
+            function=version.function,
+            version=version.number,
+            handler=spec.handler,
+            event=spec.event,
+            concurrency=spec.concurrency,
+            timeout_s=spec.timeout_s,
+            memory_mb=spec.memory_mb,
+            code=str(order.code),
+            env=spec.env,
+        )
+        return Placed(running, load)
+
+    async def pause(self, instance: str) -> None:
+        if self.pause_error is not None:
+            raise self.pause_error
+        self.paused.add(instance)
+
+    async def resume(self, instance: str) -> None:
+        if self.resume_error is not None:
+            raise self.resume_error
+        self.paused.discard(instance)
+
     async def stop(self, instance: str, grace_s: float) -> None:
         if self.stop_error is not None:
             raise self.stop_error
@@ -61,7 +121,7 @@ class MemoryDriver:
             self.stopped.append((instance, grace_s))
 
     async def list(self) -> list[Running]:
-        return [*self.running.values()]
+        return [replace(each, paused=each.instance in self.paused) for each in self.running.values()]
 
     # --- what a test does
 
@@ -83,12 +143,19 @@ class MemoryDriver:
         await self._ready[_instance(address)]
         return Health()
 
+    async def load(self, address: str, order: LoadOrder, deadline: float) -> None:
+        if self.load_error is not None:
+            raise self.load_error
+        await self._ready[_instance(address)]
+
     async def probe(self, address: str, timeout_s: float) -> Health | None:
         instance = _instance(address)
-        if instance not in self.running:
+        running = self.running.get(instance)
+        if running is None:
             raise Unreachable(f"{address}: nobody listens")
         await self.probes_answered.wait()
-        return Health(in_flight=self.in_flight.get(instance, 0))
+        is_warm = running.kind is not None and instance not in self.loaded
+        return Health(in_flight=self.in_flight.get(instance, 0), warm=is_warm)
 
 
 def _instance(address: str) -> str:

@@ -16,12 +16,15 @@ from pool.code import CodeCache
 from pool.dispatch import Dispatcher
 from pool.drivers.base import Listener
 from pool.fleet import Fleet
+from pool.launcher import Launcher
 from pool.ledger import Ledger
 from pool.lifecycle import State
 from pool.logbook import LogBook
 from pool.metrics import PoolMetrics
 from pool.reconcile import plan
 from pool.table import FunctionTable
+from pool.warm import WarmStock
+from pool.warm_targets import WarmTargets
 from tests.unit.pool.memory_driver import MemoryDriver
 
 DIGEST = "0" * 64
@@ -42,8 +45,8 @@ class Clock:
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
         clock = SimpleNamespace(monotonic=self.monotonic, time=time.time)
-        patch.setattr("pool.dispatch.time", clock)
-        patch.setattr("pool.fleet.time", clock)
+        for module in ("dispatch", "fleet", "scaler", "granting", "warm"):
+            patch.setattr(f"pool.{module}.time", clock)
 
 
 def function(
@@ -71,7 +74,9 @@ async def settle() -> None:
 class Rig:
     """One life of a pool: `sent` has what it told each router."""
 
-    def __init__(self, folder: Path, driver: MemoryDriver, routers: int = 1) -> None:
+    def __init__(
+        self, folder: Path, driver: MemoryDriver, routers: int = 1, *, warm: int = 0, memory_mb: int = 0
+    ) -> None:
         (folder / DIGEST).mkdir(exist_ok=True)
         self.driver = driver
         self._listed = False
@@ -80,9 +85,9 @@ class Rig:
         self.sent: dict[str, list[ToRouter]] = {}
         self._grants: Counter[str] = Counter()
         artifacts = FolderArtifacts(folder / "artifacts")
-        self.fleet = Fleet(
-            driver, CodeCache(artifacts, folder), LogBook(folder / "logs"), self.ledger, PoolMetrics(), 30.0
-        )
+        launcher = Launcher(driver, CodeCache(artifacts, folder), LogBook(folder / "logs"))
+        self.stock = WarmStock(driver, WarmTargets(warm, 16), 30.0)
+        self.fleet = Fleet(driver, launcher, self.stock, self.ledger, PoolMetrics(), 30.0)
         self.dispatcher = Dispatcher(
             self.table,
             self.fleet,
@@ -90,11 +95,15 @@ class Rig:
             send=self._send,
             routers=lambda: list(self.sent),
             expected_routers=routers,
+            memory_mb=memory_mb,
         )
 
     async def open(self, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr("pool.fleet.wait_ready", self.driver.wait_ready)
-        patch.setattr("pool.fleet.probe", self.driver.probe)
+        for module in ("pool.launcher", "pool.warm"):
+            patch.setattr(f"{module}.wait_ready", self.driver.wait_ready)
+        for module in ("pool.fleet", "pool.warm"):
+            patch.setattr(f"{module}.probe", self.driver.probe)
+        patch.setattr("pool.launcher.load", self.driver.load)
         await self.driver.open(
             Listener(
                 exited=self.fleet.exited,
@@ -112,9 +121,13 @@ class Rig:
     async def list_machine(self) -> None:
         """As the service does it."""
         listed = [each for each in await self.driver.list() if not self.fleet.ending(each.instance)]
-        for running, version in plan(listed, self.fleet.known(), self.table.versions).adopt:
+        todo = plan(listed, self.fleet.known() | self.stock.known(), self.table.versions)
+        for running, version in todo.adopt:
             if self.fleet.get(running.instance) is None:
                 self.fleet.adopt(running, version)
+        for running in todo.warm:
+            if self.fleet.get(running.instance) is None:
+                self.stock.adopt(running)
         await settle()
         self._listed = True
 

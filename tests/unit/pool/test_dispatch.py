@@ -217,7 +217,7 @@ async def test_a_deleted_function(rig: Rig) -> None:
 
 async def test_a_version_on_trial_is_not_taken_for_an_old_one(rig: Rig) -> None:
     trial = function(number=2).versions[1]
-    rig.dispatcher.begin_trial(trial)
+    rig.dispatcher.scaler.begin_trial(trial)
     assert await rig.fleet.start(trial) is None
     rig.dispatcher.function_put(function())
     rig.dispatcher.tick()
@@ -226,7 +226,7 @@ async def test_a_version_on_trial_is_not_taken_for_an_old_one(rig: Rig) -> None:
     entry = function(number=2)
     rig.table.put(entry)
     rig.dispatcher.function_put(entry)
-    rig.dispatcher.end_trial(trial)
+    rig.dispatcher.scaler.end_trial(trial)
     rig.dispatcher.tick()
     await settle()
     assert states(rig) == [State.READY]

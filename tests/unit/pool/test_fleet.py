@@ -9,8 +9,9 @@ import pytest
 from plat.errors import PlatError
 from plat.feed import VersionEntry
 from pool.drivers.base import Exited
-from pool.fleet import Fleet, Member
+from pool.fleet import Fleet
 from pool.lifecycle import State
+from pool.member import Member
 from tests.unit.pool.memory_driver import MemoryDriver
 from tests.unit.pool.rig import Clock, Rig, function, settle
 

@@ -1,0 +1,81 @@
+"""How an instance of a version comes to be: started, or made of a warm one. Knows no states and no slots."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from plat.errors import PlatError
+from plat.logs import get_logger
+from plat.tasks import subtask
+from pool.code import CodeCache
+from pool.drivers.base import Driver, StartOrder
+from pool.health import UselessError, load, wait_ready
+from pool.logbook import LogBook
+from pool.member import Member
+
+log = get_logger(__name__)
+
+LAST_LINES = 20
+READ_BACK_LINES = 500
+
+
+class Launcher:
+    """Deadlines are of `time.monotonic`."""
+
+    def __init__(self, driver: Driver, code: CodeCache, logbook: LogBook) -> None:
+        self._driver = driver
+        self._code = code
+        self._logbook = logbook
+
+    async def start(self, member: Member, deadline: float) -> None:
+        """Create it and wait until it is ready. Raises PlatError; what is left is the caller's to stop."""
+        code = await self._code.code(member.version.digest)
+        running = await self._driver.start(StartOrder(member.id, member.version, code))
+        member.address, member.started_at = running.address, running.started_at
+        await self._unless_it_dies(member, wait_ready(member.address, deadline))
+
+    async def load(self, member: Member, deadline: float) -> bool:
+        """Make the warm instance with the member's id one of its version.
+
+        False: it is of no use. Raises PlatError for what another instance would fail at too.
+        """
+        code = await self._code.code(member.version.digest)
+        try:
+            placed = await self._driver.place(StartOrder(member.id, member.version, code))
+            member.address, member.started_at = placed.running.address, placed.running.started_at
+            await self._unless_it_dies(member, load(member.address, placed.load, deadline))
+        except (UselessError, OSError) as error:
+            log.warning("a warm instance is of no use", instance=member.id, detail=str(error))
+            return False
+        except PlatError as error:
+            if error.code != "engine_unavailable":
+                raise
+            log.warning("a warm instance is of no use", instance=member.id, detail=error.detail)
+            return False
+        return True
+
+    async def _unless_it_dies(self, member: Member, waiting: Coroutine[Any, Any, object]) -> None:
+        """Ready, or the reason why not: it says so itself, dies, or takes too long."""
+        ready = subtask(waiting, f"await {member.id}")
+        either: list[asyncio.Future[Any]] = [ready, member.died]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if member.died.done() and not ready.done():
+                exited = member.died.result()
+                detail = f"The instance ended before it was ready. {exited.detail}"
+                raise PlatError("instance_start_failed", detail, reason=exited.reason)
+            ready.result()
+        finally:
+            ready.cancel()
+
+    async def with_last_lines(self, member: Member, error: PlatError) -> PlatError:
+        """What it wrote before it ended tells more than its exit status."""
+        if error.code != "instance_start_failed" or error.traceback:
+            return error
+        lines = [
+            line.message
+            async for line in self._logbook.read(member.version.function, tail=READ_BACK_LINES, follow=False)
+            if line.instance == member.id
+        ]
+        text = "\n".join(lines[-LAST_LINES:]) or None
+        return PlatError(error.code, error.detail, reason=error.reason, traceback=text)

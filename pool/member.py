@@ -1,0 +1,40 @@
+"""An instance as the pool knows it. `fleet` changes its state; `lifecycle` has what may follow what."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from plat.feed import VersionEntry
+from plat.logs import get_logger
+from pool.drivers.base import Exited
+from pool.lifecycle import State, follow
+
+log = get_logger(__name__)
+
+
+class Member:
+    """One instance of one version."""
+
+    def __init__(self, instance: str, version: VersionEntry, state: State, *, managed: bool = True) -> None:
+        self.id = instance
+        self.version = version
+        self.state = state
+        self.managed = managed
+        self.address = ""
+        self.started_at = datetime.now(UTC)
+        self.died: asyncio.Future[Exited] = asyncio.get_running_loop().create_future()
+        self.drain_by = float("inf")
+        self.stopping = False
+        self.resuming = False
+        """Paused, but not for long: it counts as on its way."""
+        self.switching = asyncio.Lock()
+        """The engine pauses or resumes it."""
+
+    def become(self, state: State) -> None:
+        self.state = follow(self.state, state)
+        log.info(
+            "instance",
+            instance=self.id,
+            function=self.version.function,
+            version=self.version.number,
+            state=state.value,
+        )

@@ -1,0 +1,199 @@
+"""Does with a version's instances what `scaling.decide` says, within the machine's memory.
+
+When that is short, warm instances go first, then idle instances of others, in the order of `eviction`;
+never one with a call in flight, and never one of a function's minimum.
+"""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from plat.feed import FunctionEntry, VersionEntry
+from plat.logs import get_logger
+from pool.demand import Demands
+from pool.eviction import Candidate, Evictor, GreedyDual
+from pool.fleet import Fleet
+from pool.ledger import Ledger
+from pool.lifecycle import ON_THE_WAY, State
+from pool.member import Member
+from pool.scaling import NO_LIMIT, Decision, IdleInstance, Need, decide
+from pool.table import FunctionTable, is_live
+
+log = get_logger(__name__)
+
+START_PLACES = max(4, 2 * (os.cpu_count() or 1))
+"""Instances that start at the same time, over all functions; the rest wait for a place."""
+
+
+class Scaler:
+    """`drain` ends an instance as soon as no call is in it.
+
+    `memory_mb`: what the limits of all instances may add up to; 0: anything.
+    """
+
+    def __init__(
+        self,
+        table: FunctionTable,
+        fleet: Fleet,
+        ledger: Ledger,
+        demands: Demands,
+        *,
+        memory_mb: int,
+        drain: Callable[[Member], None],
+    ) -> None:
+        self._table = table
+        self._fleet = fleet
+        self._ledger = ledger
+        self._demands = demands
+        self._memory_mb = memory_mb
+        self._drain = drain
+        self._trials: dict[str, VersionEntry] = {}
+        self.evictor: Evictor = GreedyDual()
+        self.starts_are_held = False
+        """True until the machine is listed: what is needed may be running already."""
+        self.short: set[str] = set()
+        """Versions that wait for memory."""
+
+    # --- a version that is to go live
+
+    def begin_trial(self, version: VersionEntry) -> None:
+        """No table knows it yet: its first instance is not to be taken for an old one."""
+        self._trials[version.id] = version
+
+    def end_trial(self, version: VersionEntry) -> None:
+        self._trials.pop(version.id, None)
+
+    def on_trial(self, version_id: str) -> VersionEntry | None:
+        return self._trials.get(version_id)
+
+    # --- a decision
+
+    def scale(self, version: VersionEntry, function: FunctionEntry | None) -> Decision:
+        """Decide and do. Synchronous; the fleet does what takes time."""
+        decision = decide(self._need(version, function), time.monotonic())
+        for instance in decision.stop:
+            self._with(instance, self._drain)
+        for instance in decision.pause:
+            self._with(instance, self._fleet.pause)
+        for instance in decision.resume:
+            self._with(instance, self._fleet.resume)
+        if decision.start and not self.starts_are_held:
+            self._start(version, decision.start)
+        else:
+            self.short.discard(version.id)
+        return decision
+
+    def _with(self, instance: str, do: Callable[[Member], None]) -> None:
+        member = self._fleet.get(instance)
+        if member is not None and member.managed:
+            do(member)
+
+    def _start(self, version: VersionEntry, count: int) -> None:
+        self.short.discard(version.id)
+        for _ in range(count):
+            if not self._fleet.has_warm(version):
+                if self._fleet.starting() >= START_PLACES:
+                    return
+                if not self._make_room(version.spec.memory_mb):
+                    self.short.add(version.id)
+                    return
+            self._fleet.start(version)
+
+    def _need(self, version: VersionEntry, function: FunctionEntry | None) -> Need:
+        members = self._fleet.members(version.id)
+        trial = version.id in self._trials
+        alive = sum(member.state is not State.DRAINING for member in members)
+        maximum = function.max if function else 1
+        return Need(
+            live=is_live(function, version) or trial,
+            stopped=function is not None and function.stopped and not trial,
+            min=function.min if function else 0,
+            max=maximum,
+            idle_s=function.idle_s if function else 0,
+            pause_after_s=function.pause_after_s if function else None,
+            concurrency=version.spec.concurrency,
+            queued=self._demands.outstanding(version.id),
+            ready=sum(member.state is State.READY for member in members),
+            on_the_way=sum(member.state in ON_THE_WAY or member.resuming for member in members),
+            idle=tuple(
+                IdleInstance(account.instance, account.last_used)
+                for account in self._ledger.of_version(version.id)
+                if account.settled and account.granting
+            ),
+            paused=tuple(self._paused(members)),
+            retry_at=self._fleet.backoff.retry_at(version.id),
+            room=self._room(version.spec.memory_mb, maximum - alive),
+        )
+
+    def _paused(self, members: list[Member]) -> list[IdleInstance]:
+        paused = []
+        for member in members:
+            account = self._ledger.account(member.id)
+            if member.state is State.PAUSED and not member.resuming and account is not None:
+                paused.append(IdleInstance(member.id, account.last_used))
+        return paused
+
+    # --- memory
+
+    def free_mb(self) -> int:
+        """May be below zero: what was adopted is there, whether it fits or not."""
+        return self._memory_mb - self._fleet.memory_mb() if self._memory_mb else NO_LIMIT
+
+    def _room(self, size_mb: int, enough: int) -> int:
+        """New instances of that size that fit; not looked into further than `enough`."""
+        if not self._memory_mb or not size_mb:
+            return NO_LIMIT
+        free_mb = self.free_mb()
+        if free_mb // size_mb >= enough:
+            return enough
+        evictable_mb = self._fleet.warm_memory_mb() + sum(each.memory_mb for each in self._candidates())
+        return max(0, (free_mb + evictable_mb) // size_mb)
+
+    def _make_room(self, size_mb: int) -> bool:
+        """Whether an instance of that size fits now: what was sent away for it is as good as gone."""
+        lacking_mb = size_mb - self.free_mb()
+        if lacking_mb > 0:
+            lacking_mb -= self._fleet.give_up_warm(lacking_mb)
+        if lacking_mb <= 0:
+            return True
+        victims = self.evictor.choose(self._candidates(), lacking_mb)
+        for instance in victims:
+            log.info("instance evicted: memory is short", instance=instance)
+            self._with(instance, self._drain)
+        return bool(victims)
+
+    def _candidates(self) -> list[Candidate]:
+        """Idle instances beyond their function's minimum of which nobody waits."""
+        alive: Counter[str] = Counter()
+        idle = []
+        for member in self._fleet.members():
+            account = self._ledger.account(member.id)
+            if account is None or member.stopping or member.state not in (State.READY, State.PAUSED):
+                continue
+            alive[member.version.function] += 1
+            settled = account.settled and not member.resuming and member.managed
+            if settled and not self._demands.outstanding(member.version.id):
+                idle.append(
+                    Candidate(
+                        instance=member.id,
+                        function=member.version.function,
+                        memory_mb=member.version.spec.memory_mb,
+                        last_used=account.last_used,
+                        paused=member.state is State.PAUSED,
+                    )
+                )
+        return self._beyond_minimum(idle, alive)
+
+    def _beyond_minimum(self, idle: list[Candidate], alive: Counter[str]) -> list[Candidate]:
+        """The oldest of each function, so many that its minimum stays."""
+        spare: dict[str, int] = {}
+        chosen = []
+        for each in sorted(idle, key=lambda candidate: candidate.last_used):
+            if each.function not in spare:
+                function = self._table.function(each.function)
+                spare[each.function] = alive[each.function] - (function.min if function else 0)
+            if spare[each.function] > 0:
+                spare[each.function] -= 1
+                chosen.append(each)
+        return chosen

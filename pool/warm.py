@@ -1,0 +1,162 @@
+"""The warm instances: started runtimes without a function, made in the background, taken by cold starts.
+
+Knows no functions and no slots. An instance that was taken never comes back.
+"""
+
+import asyncio
+import secrets
+import time
+from collections import Counter
+
+from plat.errors import PlatError
+from plat.logs import get_logger
+from plat.tasks import cancel, spawn
+from pool.backoff import Backoff
+from pool.drivers.base import Driver, Kind, Running, WarmOrder
+from pool.health import Unreachable, UselessError, probe, wait_ready
+from pool.warm_targets import WarmTargets
+
+log = get_logger(__name__)
+
+AT_ONCE = 2
+"""Warm instances made at the same time: whoever calls now comes first."""
+
+PROBE_S = 1.0
+STOP_GRACE_S = 1.0
+
+
+class WarmStock:
+    """What of the machine is warm. `targets` says how much should be."""
+
+    def __init__(self, driver: Driver, targets: WarmTargets, start_timeout_s: float) -> None:
+        self._driver = driver
+        self._start_timeout_s = start_timeout_s
+        self._ready: dict[str, Running] = {}
+        """In order of age."""
+        self._making: dict[str, tuple[Kind, asyncio.Task[None]]] = {}
+        self._backoff = Backoff()
+        self.targets = targets
+
+    # --- reading
+
+    def known(self) -> set[str]:
+        return self._ready.keys() | self._making.keys()
+
+    def has(self, kind: Kind) -> bool:
+        return any(each.kind == kind for each in self._ready.values())
+
+    def memory_mb(self) -> int:
+        """What all of them may use."""
+        kinds = [kind for kind, _ in self._making.values()]
+        kinds += [each.kind for each in self._ready.values() if each.kind is not None]
+        return sum(kind.memory_mb for kind in kinds)
+
+    def counts(self) -> Counter[Kind]:
+        """Those being made included."""
+        counts = Counter(kind for kind, _ in self._making.values())
+        counts.update(each.kind for each in self._ready.values() if each.kind is not None)
+        return counts
+
+    # --- in and out
+
+    def take(self, kind: Kind, now: float) -> Running | None:
+        """The oldest of the kind; it is the caller's."""
+        self.targets.taken(kind, now)
+        for instance, running in self._ready.items():
+            if running.kind == kind:
+                return self._ready.pop(instance)
+        return None
+
+    def refill(self, now: float, room_mb: int) -> None:
+        """Start making what is missing and fits; stop what is too much. Called now and then."""
+        for kind, count in self.targets.surplus(self.counts(), now).items():
+            self._stop_some(kind, count)
+        for kind in self.targets.lacking(self.counts(), now):
+            room_mb -= kind.memory_mb
+            if len(self._making) >= AT_ONCE or room_mb < 0:
+                return
+            if now >= self._backoff.retry_at(repr(kind)):
+                self._make(kind)
+
+    def give_up(self, needed_mb: int) -> int:
+        """Memory is short: stop as many as free `needed_mb`; returns what they free."""
+        freed = 0
+        for instance, running in list(self._ready.items()):
+            if freed >= needed_mb:
+                break
+            assert running.kind is not None, "a warm instance without a kind"
+            freed += running.kind.memory_mb
+            self._stop(instance)
+        return freed
+
+    def adopt(self, running: Running) -> None:
+        """One that the machine has, from before the pool's (re)start."""
+        assert running.kind is not None, "a warm instance without a kind"
+        task = spawn(self._adopt(running), f"adopt warm {running.instance}")
+        self._under_way(running.instance, running.kind, task)
+
+    def exited(self, instance: str) -> bool:
+        """It has ended by itself; whether it was one of these."""
+        if instance in self._making:
+            self._making.pop(instance)[1].cancel()
+            return True
+        return self._ready.pop(instance, None) is not None
+
+    async def stop_all(self) -> None:
+        """For the end of the platform."""
+        making = [task for _, task in self._making.values()]
+        await cancel(*making)
+        instances, self._ready = list(self._ready), {}
+        await asyncio.gather(*(self._stop_in_driver(instance) for instance in instances))
+
+    # --- steps
+
+    def _make(self, kind: Kind) -> None:
+        instance = secrets.token_hex(8)
+        self._under_way(instance, kind, spawn(self._start(instance, kind), f"warm {instance}"))
+
+    def _under_way(self, instance: str, kind: Kind, task: "asyncio.Task[None]") -> None:
+        self._making[instance] = (kind, task)
+        task.add_done_callback(lambda _: self._making.pop(instance, None))
+
+    async def _start(self, instance: str, kind: Kind) -> None:
+        try:
+            running = await self._driver.warm(WarmOrder(instance, kind))
+            await wait_ready(running.address, time.monotonic() + self._start_timeout_s)
+        except PlatError as error:
+            self._backoff.failed(repr(kind), time.monotonic(), error)
+            log.warning("no warm instance can be made", runtime=kind.runtime, detail=error.detail)
+            self._stop(instance)
+        except asyncio.CancelledError:
+            self._stop(instance)
+            raise
+        else:
+            self._backoff.succeeded(repr(kind))
+            self._ready[instance] = running
+
+    async def _adopt(self, running: Running) -> None:
+        """One that was given a function just before a pool was killed has no use and no name: it ends."""
+        try:
+            health = await probe(running.address, PROBE_S)
+            if health is None or not health.warm:
+                raise UselessError("it does not say that it is warm")
+        except (Unreachable, PlatError, UselessError) as error:
+            log.info("a warm instance is not adopted", instance=running.instance, detail=str(error))
+            self._stop(running.instance)
+        else:
+            self._ready[running.instance] = running
+
+    def _stop_some(self, kind: Kind, count: int) -> None:
+        of_kind = [instance for instance, running in self._ready.items() if running.kind == kind]
+        for instance in of_kind[:count]:
+            self._stop(instance)
+
+    def _stop(self, instance: str) -> None:
+        self._ready.pop(instance, None)
+        spawn(self._stop_in_driver(instance), f"stop warm {instance}")
+
+    async def _stop_in_driver(self, instance: str) -> None:
+        try:
+            await self._driver.stop(instance, STOP_GRACE_S)
+        except PlatError as error:  # the next listing finds it again
+            log.warning("a warm instance cannot be stopped", instance=instance, detail=error.detail)
