@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import HttpVersion11, web
 
 from control.routes import JSON_TYPE, ZIP_TYPES
+from plat.decoding import UNREADABLE
 from plat.errors import PlatError
 
 BROKEN_OFF = (ConnectionError, web.RequestPayloadError)
@@ -24,7 +25,7 @@ async def read_json(request: web.Request) -> Any:
         raise PlatError("bad_request", "The body is empty: expected a JSON document.")
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise PlatError("bad_request", f"The body is not JSON: {error}.") from error
 
 

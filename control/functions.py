@@ -50,7 +50,7 @@ def merged_spec(name: str, body: Any) -> FunctionSpec:
 
 def scaled(spec: FunctionSpec, change: ScaleChange) -> FunctionSpec:
     """The spec with other bounds; what is left out stays. Raises PlatError `invalid` if min > max."""
-    given = {"min": change.min, "max": change.max}
+    given = msgspec.structs.asdict(change)
     kept = {key: value for key, value in given.items() if value is not None}
     try:
         scale = msgspec.structs.replace(spec.scale, **kept)
@@ -119,4 +119,6 @@ def function_entry(row: FunctionRow, versions: Iterable[VersionRow]) -> Function
         rate=row.spec.limits.rate,
         burst=row.spec.limits.burst,
         versions=[version_entry(version) for version in versions],
+        pause_after_s=row.spec.scale.pause_after_s,
+        windows=row.spec.scale.window,
     )

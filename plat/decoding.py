@@ -4,7 +4,7 @@ The message names the key, the value, what is allowed there, and the nearest kno
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import inspect
@@ -15,6 +15,9 @@ from plat.nearest import did_you_mean
 T = TypeVar("T")
 
 SHOWN_CHARACTERS = 80
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What `msgspec.json.decode` raises for bytes that are no JSON, not UTF-8, or nested without end."""
 
 
 def convert(value: Any, kind: type[T]) -> T:
@@ -37,6 +40,8 @@ def _faults(value: Any, kind: Any, path: str) -> Iterator[str]:
         yield from _struct_faults(value, kind, path)
     elif get_origin(kind) is dict and isinstance(value, Mapping):
         yield from _mapping_faults(value, *get_args(kind), path=path)
+    elif (item_kind := _item_kind(kind)) is not None and isinstance(value, list):
+        yield from _list_faults(value, kind, item_kind, path)
     elif not _fits(value, kind):
         yield f"{path or 'The whole'} = {_shown(value)}: expected {describe(kind)}."
 
@@ -68,6 +73,19 @@ def _mapping_faults(value: Mapping[str, Any], key_kind: Any, value_kind: Any, *,
         if not _fits(key, key_kind):
             yield f'Bad name "{key}" in {path}: expected {describe(key_kind)}.'
         yield from _faults(item, value_kind, _join(path, key))
+
+
+def _item_kind(kind: Any) -> Any:
+    """What a list holds, its length limited or not; None for another kind."""
+    bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    return get_args(bare)[0] if get_origin(bare) is list else None
+
+
+def _list_faults(value: list[Any], kind: Any, item_kind: Any, path: str) -> Iterator[str]:
+    for number, item in enumerate(value):
+        yield from _faults(item, item_kind, f"{path}[{number}]")
+    if not _fits(value, kind):
+        yield f"{path or 'The whole'} = (a list of {len(value)}): expected {describe(kind)}."
 
 
 def _fits(value: Any, kind: Any) -> bool:
@@ -122,6 +140,8 @@ _PLAIN: dict[type[inspect.Type], str] = {
 
 
 def _describe_plain(info: inspect.Type) -> str:
+    if isinstance(info, inspect.ListType) and info.max_length is not None:
+        return f"a list of at most {info.max_length}"
     return _PLAIN.get(type(info), type(info).__name__.removesuffix("Type").lower())
 
 

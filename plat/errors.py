@@ -109,10 +109,20 @@ class PlatError(Exception):
         )
 
     @classmethod
-    def from_problem(cls, problem: Problem) -> "PlatError":
-        """The error that another service of ours answered; an unknown code becomes `internal`."""
+    def from_problem(cls, problem: Problem, retry_after: str | None = None) -> "PlatError":
+        """The error that another service of ours answered, with its `Retry-After` header if it sent one.
+
+        An unknown code becomes `internal`.
+        """
         code = problem.code if problem.code in ERRORS else "internal"
-        return cls(code, problem.detail, reason=problem.reason, traceback=problem.traceback)
+        is_seconds = retry_after is not None and retry_after.isascii() and retry_after.isdigit()
+        return cls(
+            code,
+            problem.detail,
+            retry_after_s=float(retry_after) if retry_after is not None and is_seconds else None,
+            reason=problem.reason,
+            traceback=problem.traceback,
+        )
 
 
 def retry_after_value(seconds: float) -> str:

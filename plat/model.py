@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from plat.cron import fault_of
+
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$(?!\n)"
 """A function's name is a DNS label (RFC 1123), so that it can become a sub-domain.
 
@@ -18,6 +20,10 @@ NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$(?!\n)"
 ENV_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$(?!\n)"
 
 HANDLER_PATTERN = r"^[A-Za-z_][A-Za-z0-9_./-]*\.[A-Za-z_][A-Za-z0-9_]*$(?!\n)"
+
+_CRON_FIELD = r"[0-9A-Za-z*,/#-]+"
+CRON_PATTERN = rf"^{_CRON_FIELD}([ \t]+{_CRON_FIELD}){{4}}$(?!\n)"
+"""The form only; what each field may hold is `plat.cron`'s to say."""
 
 FunctionName = Annotated[
     str,
@@ -57,12 +63,21 @@ def is_function_name(text: str) -> bool:
 
 
 class Window(Struct, frozen=True, forbid_unknown_fields=True):
-    """A minimum for some minutes: those that `cron` matches."""
+    """A minimum for some minutes: those that `cron` matches, in the local time of the pool's machine."""
 
     cron: Annotated[
-        str, Meta(max_length=200, description="five fields, as in crontab(5): * 8-17 * * mon-fri")
+        str,
+        Meta(
+            pattern=CRON_PATTERN,
+            max_length=200,
+            description="five fields, as in crontab(5): * 8-17 * * mon-fri",
+        ),
     ]
     min: Annotated[int, Meta(ge=0, le=1000, description="instances kept when idle")]
+
+    def __post_init__(self) -> None:
+        if (fault := fault_of(self.cron)) is not None:
+            raise ValueError(f'cron = "{self.cron}": {fault}')
 
 
 class Scale(Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,14 +87,20 @@ class Scale(Struct, frozen=True, forbid_unknown_fields=True):
     min: Annotated[int, Meta(ge=0, le=1000, description="instances kept when idle")] = 0
     max: Annotated[int, Meta(ge=1, le=1000, description="instances at most")] = 20
     idle_s: Annotated[float, Meta(ge=0.1, le=86_400, description="seconds without a call until stopped")] = 60
-    pause_after_s: (
-        Annotated[float, Meta(ge=0.1, le=86_400, description="seconds without a call until paused")] | None
-    ) = None
-    window: list[Window] = field(default_factory=list)
+    pause_after_s: Annotated[
+        float,
+        Meta(ge=0.1, le=86_400, description="seconds without a call until paused; from idle_s on: never"),
+    ] = 30
+    window: Annotated[list[Window], Meta(max_length=100)] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.min > self.max:
             raise ValueError(f"min = {self.min}: expected at most max, which is {self.max}")
+        for number, window in enumerate(self.window):
+            if window.min > self.max:
+                raise ValueError(
+                    f"window[{number}].min = {window.min}: expected at most max, which is {self.max}"
+                )
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -196,6 +217,51 @@ class Instance(Struct, frozen=True, kw_only=True):
     """Slots that routers hold, whether a call is in them or not."""
 
 
+class DecisionInputs(Struct, frozen=True, kw_only=True, gc=False):
+    """What the pool knew of a version when it decided. Counts are of instances, but for `queued`."""
+
+    live: bool
+    stopped: bool
+    min: int
+    """Instances to keep ready at that time, a schedule's counted in."""
+    max: int
+    idle_s: float
+    pause_after_s: float | None
+    concurrency: int
+    queued: int
+    """Calls that waited and had no free slot."""
+    ready: int
+    on_the_way: int
+    """Starting, being loaded or being resumed."""
+    idle: int
+    """Of the ready ones."""
+    paused: int
+    backing_off: bool
+    """The last start failed, and the next one waits."""
+    room: int | None
+    """New instances that the machine had memory for; null: not limited."""
+
+
+class DecisionView(Struct, frozen=True, kw_only=True):
+    """What the pool decided about a version, or what happened to it, as the API shows it."""
+
+    function: FunctionName
+    version: VersionNumber
+    at: datetime
+    until: datetime
+    """When it was decided last; later than `at` only if it was decided more than once."""
+    times: int
+    reason: str
+    start: int
+    """Instances started."""
+    resume: list[str]
+    """Ids of instances, here and below."""
+    pause: list[str]
+    stop: list[str]
+    inputs: DecisionInputs | None
+    """Those of the first time; null for what happened without a decision."""
+
+
 class LogLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line that an instance wrote. `GET .../logs` answers one JSON document a line (NDJSON)."""
 
@@ -222,6 +288,12 @@ class InstanceList(Struct, frozen=True):
     items: list[Instance]
 
 
+class DecisionList(Struct, frozen=True):
+    """The oldest first."""
+
+    items: list[DecisionView]
+
+
 class LiveChange(Struct, frozen=True, forbid_unknown_fields=True):
     version: VersionNumber
 
@@ -231,6 +303,7 @@ class ScaleChange(Struct, frozen=True, forbid_unknown_fields=True):
 
     min: Annotated[int, Meta(ge=0, le=1000)] | None = None
     max: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    pause_after_s: Annotated[float, Meta(ge=0.1, le=86_400)] | None = None
 
 
 class Artifact(Struct, frozen=True):
