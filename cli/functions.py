@@ -10,7 +10,7 @@ from cli.failure import FailedError, UsageFaultError
 from cli.render import Row, print_json, print_pairs, print_table, size
 from cli.session import json_option, name_argument, talk
 from plat.client import PlatClient
-from plat.model import Function, Instance, Version
+from plat.model import Function, Instance, Scale, Version
 
 
 class Shown(Struct, frozen=True):
@@ -98,7 +98,9 @@ def _function_pairs(function: Function) -> list[tuple[str, object]]:
         ("runtime", spec.runtime),
         ("handler", spec.handler),
         ("access", spec.access.auth),
-        ("instances", f"{spec.scale.min} to {spec.scale.max}, idle for {spec.scale.idle_s:g} s"),
+        ("instances", f"{spec.scale.min} to {spec.scale.max}"),
+        *(("window", f"at least {window.min} in {window.cron}") for window in spec.scale.window),
+        ("idle", _idle(spec.scale)),
         ("concurrency", spec.scale.concurrency or "unlimited"),
         ("timeout", f"{spec.limits.timeout_s:g} s"),
         ("memory", f"{spec.limits.memory_mb} MB"),
@@ -108,6 +110,13 @@ def _function_pairs(function: Function) -> list[tuple[str, object]]:
         ("created", function.created_at),
         ("updated", function.updated_at),
     ]
+
+
+def _idle(scale: Scale) -> str:
+    """What happens to an instance without a call."""
+    stopped = f"stopped after {scale.idle_s:g} s"
+    is_paused = scale.pause_after_s < scale.idle_s
+    return f"paused after {scale.pause_after_s:g} s, {stopped}" if is_paused else stopped
 
 
 def _version_row(version: Version) -> Row:
@@ -138,14 +147,20 @@ def _instance_row(instance: Instance) -> Row:
 @name_argument
 @click.option("--min", "minimum", type=click.IntRange(0, 1000), help="Instances kept when idle.")
 @click.option("--max", "maximum", type=click.IntRange(1, 1000), help="Instances at most.")
+@click.option(
+    "--pause-after", type=click.FloatRange(0.1, 86_400), help="Seconds without a call until paused."
+)
 @json_option
-def scale(name: str, minimum: int | None, maximum: int | None, as_json: bool) -> None:
-    """Set how many instances there are at least and at most."""
-    if minimum is None and maximum is None:
-        raise UsageFaultError("Give --min, --max or both.")
-    function = talk(lambda plat: plat.scale(name, minimum, maximum), name)
+def scale(
+    name: str, minimum: int | None, maximum: int | None, pause_after: float | None, as_json: bool
+) -> None:
+    """Set how many instances there are at least and at most, and when idle ones are paused."""
+    if minimum is maximum is pause_after is None:
+        raise UsageFaultError("Give one of --min, --max and --pause-after, or several.")
+    function = talk(lambda plat: plat.scale(name, minimum, maximum, pause_after), name)
     limits = function.spec.scale
-    _done(function, f"{name} has {limits.min} to {limits.max} instances.", as_json)
+    sentence = f"{name} has {limits.min} to {limits.max} instances; an idle one is {_idle(limits)}."
+    _done(function, sentence, as_json)
 
 
 @click.command()

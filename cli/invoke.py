@@ -10,6 +10,7 @@ import msgspec
 from cli.failure import FailedError, UsageFaultError
 from cli.session import name_argument, talk
 from plat.client import PlatClient, StreamedAnswer
+from plat.decoding import UNREADABLE
 
 SNIFFED_BYTES = 1024 * 1024
 """A body up to this size is looked at for its content type; a larger one is sent as bytes."""
@@ -76,7 +77,7 @@ def content_type(body: bytes | Path) -> str:
     try:
         msgspec.json.decode(body)
         return "application/json"
-    except msgspec.DecodeError:
+    except UNREADABLE:
         pass
     try:
         body.decode()

@@ -23,6 +23,7 @@ COMMANDS = {
     "list": "cli.functions:list_",
     "show": "cli.functions:show",
     "logs": "cli.logs:logs",
+    "explain": "cli.explain:explain",
     "scale": "cli.functions:scale",
     "stop": "cli.functions:stop",
     "start": "cli.functions:start",

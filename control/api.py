@@ -91,6 +91,11 @@ class Api:
         function = await self._catalog.function(request.match_info["name"])
         return json_response(await self._pool.instances(function.name))
 
+    async def list_decisions(self, request: web.Request) -> web.Response:
+        decode_query(request.query.items(), NoQuery)
+        function = await self._catalog.function(request.match_info["name"])
+        return json_response(await self._pool.decisions(function.name))
+
     async def read_logs(self, request: web.Request) -> web.StreamResponse:
         query = decode_query(request.query.items(), LogsQuery)
         function = await self._catalog.function(request.match_info["name"])

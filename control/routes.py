@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from control.queries import FunctionsQuery, LogsQuery, NoQuery, VersionsQuery
 from plat.model import (
+    DecisionList,
     Function,
     FunctionPage,
     FunctionSpec,
@@ -80,8 +81,8 @@ OPERATIONS: tuple[Operation, ...] = (
         method="PUT",
         path=_FUNCTION,
         name="put_function",
-        summary="Create or replace a function's spec. Scale bounds, rate and access take effect at once; the"
-        " rest with the next version.",
+        summary="Create or replace a function's spec. Scale (not concurrency), rate and access take effect at"
+        " once; the rest with the next version.",
         body=FunctionSpec,
         answers={HTTPStatus.OK: Function, HTTPStatus.CREATED: Function},
         errors=(*_BODY, *_CHANGES),
@@ -141,7 +142,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="PUT",
         path=_FUNCTION + "/scale",
         name="scale",
-        summary="Change how many instances there are at least and at most.",
+        summary="Change how many instances there are at least and at most, and when idle ones are paused.",
         body=ScaleChange,
         answers={HTTPStatus.OK: Function},
         errors=("function_not_found", *_BODY, *_CHANGES),
@@ -168,6 +169,14 @@ OPERATIONS: tuple[Operation, ...] = (
         name="list_instances",
         summary="The instances that a function has now.",
         answers={HTTPStatus.OK: InstanceList},
+        errors=("function_not_found", "pool_unavailable"),
+    ),
+    Operation(
+        method="GET",
+        path=_FUNCTION + "/decisions",
+        name="list_decisions",
+        summary="What the pool decided about a function's instances lately, and why; the oldest first.",
+        answers={HTTPStatus.OK: DecisionList},
         errors=("function_not_found", "pool_unavailable"),
     ),
     Operation(

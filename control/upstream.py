@@ -8,9 +8,10 @@ import aiohttp
 import msgspec
 
 from plat.address import Address
+from plat.decoding import UNREADABLE
 from plat.errors import PlatError
 from plat.feed import VersionEntry
-from plat.model import Artifact, InstanceList, Problem
+from plat.model import Artifact, DecisionList, InstanceList, Problem
 from plat.web import PROBLEM_CONTENT_TYPE, session_for
 
 CONNECT_S = 5
@@ -65,8 +66,9 @@ class Service:
         body = await response.read()
         if response.content_type == PROBLEM_CONTENT_TYPE:
             try:
-                return PlatError.from_problem(msgspec.json.decode(body, type=Problem))
-            except (msgspec.DecodeError, UnicodeDecodeError):
+                problem = msgspec.json.decode(body, type=Problem)
+                return PlatError.from_problem(problem, response.headers.get("Retry-After"))
+            except UNREADABLE:
                 pass
         return PlatError(
             f"{self._name}_unavailable", f"The {self._name} answered {response.status} without a reason."
@@ -80,7 +82,7 @@ class Service:
     async def _decode(self, response: aiohttp.ClientResponse, kind: type[T]) -> T:
         try:
             return msgspec.json.decode(await response.read(), type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise self._unavailable(error) from error
 
 
@@ -122,11 +124,15 @@ class Pool(Service):
             await response.read()
 
     async def instances(self, function: str) -> InstanceList:
+        return await self._ask("/instances", function, InstanceList)
+
+    async def decisions(self, function: str) -> DecisionList:
+        return await self._ask("/decisions", function, DecisionList)
+
+    async def _ask(self, page: str, function: str, kind: type[T]) -> T:
         timeout = aiohttp.ClientTimeout(total=ANSWER_S)
-        async with self._request(
-            "GET", "/instances", timeout=timeout, params={"function": function}
-        ) as response:
-            return await self._decode(response, InstanceList)
+        async with self._request("GET", page, timeout=timeout, params={"function": function}) as response:
+            return await self._decode(response, kind)
 
     @asynccontextmanager
     async def logs(self, function: str, *, tail: int, follow: bool) -> AsyncIterator[AsyncIterator[bytes]]:

@@ -10,6 +10,7 @@ import aiohttp
 import msgspec
 from multidict import CIMultiDictProxy
 
+from plat.decoding import UNREADABLE
 from plat.errors import PROBLEM_TYPE_PREFIX, PlatError
 from plat.model import Problem
 
@@ -93,7 +94,7 @@ async def raise_if_ours(response: aiohttp.ClientResponse) -> bytes:
     body = await read(response)
     try:
         problem = msgspec.json.decode(body, type=Problem)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return body
     if not problem.type.startswith(PROBLEM_TYPE_PREFIX):
         return body

@@ -25,8 +25,11 @@ from plat.answers import (
     unreachable,
 )
 from plat.credentials import find_access
+from plat.decoding import UNREADABLE
 from plat.errors import PlatError
 from plat.model import (
+    DecisionList,
+    DecisionView,
     Function,
     FunctionPage,
     FunctionSpec,
@@ -56,6 +59,7 @@ __all__ = ["Answer", "PlatClient", "RefusedError", "StreamedAnswer", "Unreachabl
 
 Versions = list[Version]
 Instances = list[Instance]
+Decisions = list[DecisionView]
 Data = bytes | str | Path | AsyncIterator[bytes] | None
 _NO_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
 
@@ -123,9 +127,15 @@ class PlatClient:
     async def set_live(self, name: str, number: int) -> Function:
         return await self._call("PUT", function_path(name) + "/live", Function, LiveChange(version=number))
 
-    async def scale(self, name: str, minimum: int | None = None, maximum: int | None = None) -> Function:
-        """Instances at least and at most; what is left out stays as it is."""
-        change = {"min": minimum, "max": maximum}
+    async def scale(
+        self,
+        name: str,
+        minimum: int | None = None,
+        maximum: int | None = None,
+        pause_after_s: float | None = None,
+    ) -> Function:
+        """Instances at least and at most, and when an idle one is paused; what is left out stays as it is."""
+        change = {"min": minimum, "max": maximum, "pause_after_s": pause_after_s}
         given = {key: value for key, value in change.items() if value is not None}
         return await self._call("PUT", function_path(name) + "/scale", Function, given)
 
@@ -138,13 +148,16 @@ class PlatClient:
     async def instances(self, name: str) -> Instances:
         return (await self._call("GET", function_path(name) + "/instances", InstanceList)).items
 
+    async def decisions(self, name: str) -> Decisions:
+        """What was decided about its instances lately, and why; the oldest first."""
+        return (await self._call("GET", function_path(name) + "/decisions", DecisionList)).items
+
     async def logs(self, name: str, tail: int = 100, *, follow: bool = False) -> AsyncIterator[LogLine]:
         """The last `tail` lines, and with `follow` the next ones as they are written, without end."""
         path = f"{function_path(name)}/logs?tail={tail}&follow={'true' if follow else 'false'}"
-        decoder = msgspec.json.Decoder(LogLine)
         async with self._request("GET", path, timeout=_NO_LIMIT) as response:
             async for line in _lines(StreamedAnswer(response).chunks()):
-                yield decoder.decode(line)
+                yield _decoded(line, LogLine, response)
 
     async def invoke(
         self,
@@ -205,12 +218,7 @@ class PlatClient:
             return await self._decode(response, kind)
 
     async def _decode(self, response: aiohttp.ClientResponse, kind: type[T]) -> T:
-        body = await read(response)
-        try:
-            return msgspec.json.decode(body, type=kind)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            detail = f"{response.url} did not answer as a Plat of this version does: {error}"
-            raise PlatError("internal", detail) from error
+        return _decoded(await read(response), kind, response)
 
     @asynccontextmanager
     async def _request(
@@ -271,6 +279,15 @@ async def _uploading(archive: Path | bytes, uploaded: Callable[[], None] | None)
             yield archive[start : start + CHUNK_BYTES]
     if uploaded is not None:
         uploaded()
+
+
+def _decoded(data: bytes, kind: type[T], response: aiohttp.ClientResponse) -> T:
+    """Raises PlatError `internal` for what no Plat of this version answers."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except UNREADABLE as error:
+        detail = f"{response.url} did not answer as a Plat of this version does: {error}"
+        raise PlatError("internal", detail) from error
 
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
