@@ -117,9 +117,8 @@ class Dispatcher:
         member = self._fleet.get(instance)
         if member is not None and member.state is State.DRAINING:
             self._stop_if_settled(member)
-        if self._demands.outstanding(version):
-            self.balance(version)
-        self._retry_short()
+        if self._demands.outstanding(version) or self.scaler.short:
+            self._freed(version)
 
     def _faulted(self, instance: str, reason: str) -> None:
         """A router cannot use the instance any more: a call that is stuck in it, or nothing listens."""
@@ -179,8 +178,7 @@ class Dispatcher:
 
     def instance_gone(self, member: Member, exited: Exited) -> None:
         self._broadcast(Gone(exited.instance, exited.reason, exited.detail))
-        self.balance(member.version.id)
-        self._retry_short()
+        self._freed(member.version.id)
 
     def start_failed(self, version: VersionEntry, error: PlatError) -> None:
         if not self._alive(version.id):
@@ -240,10 +238,9 @@ class Dispatcher:
     def _rebalance_waiting(self) -> None:
         self._balance_fairly(self._demands.versions())
 
-    def _retry_short(self) -> None:
-        """Memory may have come free."""
-        if self.scaler.short:
-            self._balance_fairly([each for each in self._demands.versions() if each in self.scaler.short])
+    def _freed(self, version_id: str) -> None:
+        """A slot of the version, or its memory, is free for whoever needs it most."""
+        self._balance_fairly([version_id, *(self.scaler.short - {version_id})])
 
     def _balance_fairly(self, versions: list[str]) -> None:
         """Where not all can have what they want, those with the fewest instances come first."""

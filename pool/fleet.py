@@ -200,6 +200,8 @@ class Fleet:
 
     def pause(self, member: Member) -> None:
         """All its slots are home. It is out of use from now on; the engine pauses it in the background."""
+        if member.stays_awake:
+            return
         member.become(State.PAUSED)
         self._ledger.pause(member.id)
         spawn(self._pause(member), f"pause {member.id}")
@@ -212,6 +214,7 @@ class Fleet:
                 await self._driver.pause(member.id)
             except PlatError as error:
                 log.warning("instance cannot be paused", instance=member.id, detail=error.detail)
+                member.stays_awake = True
                 self.resume(member)
 
     def resume(self, member: Member) -> None:

@@ -26,6 +26,8 @@ class Member:
         self.stopping = False
         self.resuming = False
         """Paused, but not for long: it counts as on its way."""
+        self.stays_awake = False
+        """The engine could not pause it once: it is left alone."""
         self.switching = asyncio.Lock()
         """The engine pauses or resumes it."""
 

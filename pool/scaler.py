@@ -78,11 +78,16 @@ class Scaler:
             self._with(instance, self._fleet.pause)
         for instance in decision.resume:
             self._with(instance, self._fleet.resume)
+        self._note_short(version.id, decision.short)
         if decision.start and not self.starts_are_held:
             self._start(version, decision.start)
-        else:
-            self.short.discard(version.id)
         return decision
+
+    def _note_short(self, version_id: str, short: bool) -> None:
+        if short:
+            self.short.add(version_id)
+        else:
+            self.short.discard(version_id)
 
     def _with(self, instance: str, do: Callable[[Member], None]) -> None:
         member = self._fleet.get(instance)
@@ -90,7 +95,6 @@ class Scaler:
             do(member)
 
     def _start(self, version: VersionEntry, count: int) -> None:
-        self.short.discard(version.id)
         for _ in range(count):
             if not self._fleet.has_warm(version):
                 if self._fleet.starting() >= START_PLACES:

@@ -55,6 +55,8 @@ class Decision(Struct, frozen=True):
     """Calls wait, and no instance is on its way or may be started."""
     resume: tuple[str, ...] = ()
     pause: tuple[str, ...] = ()
+    short: bool = False
+    """Memory is missing for more."""
 
 
 def decide(need: Need, now: float) -> Decision:
@@ -87,13 +89,15 @@ def _more(need: Need, wanted: int, serving: int, now: float) -> Decision:
     missing -= len(resume)
     start = min(missing, need.room)
     why = f"{need.queued} calls wait and the minimum is {need.min}"
-    if now < need.retry_at and missing:
-        start, late = 0, f"the last start failed; next attempt in {need.retry_at - now:.1f} s"
-        why = late if not resume else f"{why}; {late}"
-    elif start < missing:
-        why = f"{why}; the machine has memory for {need.room} of the {missing} more"
-    saturated = bool(need.queued) and not (start or resume or need.on_the_way) and now >= need.retry_at
-    return Decision(start, (), f"{why}: start {start}, resume {len(resume)}", saturated, resume)
+    late, short = now < need.retry_at and missing > 0, start < missing
+    if late:
+        start = 0
+        why += f"; the last start failed, the next attempt is in {need.retry_at - now:.1f} s"
+    elif short:
+        why += f"; the machine has memory for {start} of {missing} more"
+    saturated = bool(need.queued) and not (start or resume or need.on_the_way or late)
+    reason = f"{why}: start {start}, resume {len(resume)}"
+    return Decision(start, (), reason, saturated, resume, short=short)
 
 
 def _less(need: Need, wanted: int, minimum: int, now: float) -> Decision:

@@ -75,28 +75,6 @@ async def test_a_minimum_is_kept_without_any_call(rig: Rig) -> None:
     assert states(rig) == [State.READY] * 2
 
 
-async def test_a_slot_that_came_home_goes_to_whoever_waits(rig: Rig) -> None:
-    connect(rig, "r2")
-    grants = await granted(rig, queued=3)
-    rig.hear("r2", Demand(V, 1, 0, 0))
-    (asked,) = told(rig, Reclaim)
-    assert asked.slots == 1
-    rig.hear("r1", Returned(asked.instance, 1, 0.0))
-    assert [each.instance for each in told(rig, Grant, "r2")] == [asked.instance]
-    assert len(grants) == 3
-
-
-async def test_an_unlimited_instance_is_shared(rig: Rig) -> None:
-    entry = function(concurrency=0)
-    rig.table.put(entry)
-    rig.dispatcher.function_put(entry)
-    connect(rig, "r2")
-    first = (await granted(rig))[0].instance
-    second = (await granted(rig, "r2"))[0].instance
-    assert first == second
-    assert rig.driver.starts == 1
-
-
 # --- what does not start
 
 

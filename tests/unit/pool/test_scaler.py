@@ -1,0 +1,244 @@
+"""Instances made of warm ones, paused and resumed, and as many as memory allows. A driver in memory."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from plat.errors import PlatError
+from plat.feed import Demand, FunctionEntry, Grant, Returned
+from pool.drivers.base import Kind
+from pool.health import UselessError
+from pool.lifecycle import State
+from tests.unit.pool.memory_driver import MemoryDriver
+from tests.unit.pool.rig import Clock, Rig, V, connect, function, granted, settle, states, told
+
+PLENTY = 100_000
+MakeRig = Callable[..., Awaitable[Rig]]
+
+
+@pytest.fixture
+async def make(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MakeRig]:
+    async def make(*functions: FunctionEntry, warm: int = 0, memory_mb: int = 0) -> Rig:
+        rig = Rig(tmp_path, MemoryDriver(), warm=warm, memory_mb=memory_mb)
+        await rig.open(monkeypatch)
+        rig.load(*(functions or (function(),)))
+        connect(rig, "r1")
+        return rig
+
+    yield make
+    await settle()
+
+
+def pausing(name: str = "f", *, pause_after_s: float = 10.0, minimum: int = 0) -> FunctionEntry:
+    return msgspec.structs.replace(function(name, minimum=minimum), pause_after_s=pause_after_s)
+
+
+async def warm_up(rig: Rig) -> None:
+    rig.stock.targets.know(Kind.of(version.spec) for version in rig.table.live_versions())
+    for _ in range(3):
+        rig.stock.refill(1000.0, PLENTY)
+        await settle()
+
+
+async def use(rig: Rig, name: str = "f", queued: int = 1) -> list[str]:
+    """Calls come and end; the router gives the slots back. The instances they were in."""
+    rig.sent["r1"].clear()
+    rig.hear("r1", Demand(f"{name}-1", queued, 0, rig.seen("r1")))
+    await settle()
+    used = [grant.instance for grant in told(rig, Grant)]
+    for instance in used:
+        rig.hear("r1", Returned(instance, 1, 0.0))
+    await settle()
+    return used
+
+
+# --- warm
+
+
+async def test_a_cold_start_takes_a_warm_instance(make: MakeRig) -> None:
+    rig = await make(warm=2)
+    await warm_up(rig)
+    (grant,) = await granted(rig)
+    assert rig.driver.placed == [grant.instance]
+    assert rig.driver.starts == 0
+    assert rig.fleet.views("f")[0].state == "ready"
+
+
+async def test_more_than_are_warm_are_started(make: MakeRig) -> None:
+    rig = await make(warm=2)
+    await warm_up(rig)
+    assert len(await granted(rig, queued=3)) == 3
+    assert (len(rig.driver.placed), rig.driver.starts) == (2, 1)
+
+
+async def test_a_warm_instance_that_is_of_no_use_is_replaced(make: MakeRig) -> None:
+    rig = await make(warm=1)
+    await warm_up(rig)
+    rig.driver.load_error = UselessError("nothing listens")
+    (grant,) = await granted(rig)
+    assert rig.driver.starts == 1
+    assert grant.instance not in rig.driver.placed
+    assert [each.instance for each in await rig.driver.list()] == [grant.instance]
+
+
+async def test_one_that_dies_while_it_loads_fails_as_a_start_does(make: MakeRig) -> None:
+    rig = await make(warm=1)
+    await warm_up(rig)
+    rig.driver.hold_load = True
+    assert await granted(rig) == []
+    assert states(rig) == [State.LOADING]
+    rig.driver.end(rig.driver.placed[0], "signalled", "It was killed by SIGKILL.")
+    await settle()
+    assert rig.fleet.backoff.failure_count(V) == 1
+
+
+async def test_a_handler_that_fails_is_not_tried_again_in_another(make: MakeRig) -> None:
+    rig = await make(warm=2)
+    await warm_up(rig)
+    rig.driver.load_error = PlatError("handler_not_found", "no such function")
+    assert await granted(rig) == []
+    assert len(rig.driver.placed) == 1
+    assert rig.driver.starts == 0
+    assert rig.fleet.members() == []
+
+
+# --- paused
+
+
+async def test_an_idle_instance_is_paused_and_resumed_by_the_next_call(make: MakeRig, clock: Clock) -> None:
+    rig = await make(pausing())
+    (instance,) = await use(rig)
+    clock.now += 10
+    rig.tick()
+    await settle()
+    assert states(rig) == [State.PAUSED]
+    assert rig.driver.paused == {instance}
+    (grant,) = await granted(rig)
+    assert grant.instance == instance
+    assert rig.driver.paused == set()
+    assert rig.driver.starts == 1
+
+
+async def test_a_minimum_is_not_paused(make: MakeRig, clock: Clock) -> None:
+    rig = await make(pausing(minimum=1))
+    await use(rig, queued=2)
+    clock.now += 20
+    rig.tick()
+    await settle()
+    assert states(rig) == [State.PAUSED, State.READY]
+
+
+async def test_a_paused_instance_is_stopped_in_time(make: MakeRig, clock: Clock) -> None:
+    rig = await make(pausing())
+    await use(rig)
+    for _ in range(6):
+        clock.now += 10
+        rig.tick()
+        await settle()
+    assert rig.fleet.members() == []
+
+
+async def test_what_cannot_be_paused_goes_on(make: MakeRig, clock: Clock) -> None:
+    rig = await make(pausing())
+    await use(rig)
+    rig.driver.pause_error = PlatError("engine_unavailable", "no answer")
+    clock.now += 10
+    rig.tick()
+    await settle()
+    assert states(rig) == [State.READY]
+    assert len(await granted(rig)) == 1
+
+
+async def test_what_cannot_be_resumed_is_replaced(make: MakeRig, clock: Clock) -> None:
+    rig = await make(pausing())
+    (instance,) = await use(rig)
+    clock.now += 10
+    rig.tick()
+    await settle()
+    rig.driver.resume_error = PlatError("engine_unavailable", "no answer")
+    (grant,) = await granted(rig)
+    assert grant.instance != instance
+    assert rig.driver.starts == 2
+
+
+async def test_a_paused_instance_that_dies_is_forgotten(make: MakeRig, clock: Clock) -> None:
+    rig = await make(pausing())
+    (instance,) = await use(rig)
+    clock.now += 10
+    rig.tick()
+    await settle()
+    rig.driver.end(instance)
+    await settle()
+    assert rig.fleet.members() == []
+    assert len(await granted(rig)) == 1
+
+
+async def test_a_deploy_stops_paused_instances_of_the_old_version(make: MakeRig, clock: Clock) -> None:
+    rig = await make(pausing())
+    await use(rig)
+    clock.now += 10
+    rig.tick()
+    await settle()
+    entry = function(number=2)
+    rig.table.put(entry)
+    rig.dispatcher.function_put(entry)
+    await settle()
+    assert rig.fleet.members() == []
+
+
+# --- memory
+
+
+async def test_an_idle_instance_makes_room(make: MakeRig) -> None:
+    rig = await make(function("f"), function("g"), memory_mb=256)
+    assert len(await use(rig, "f", 2)) == 2
+    assert len(await use(rig, "g", 1)) == 1
+    assert sorted(each.function for each in await rig.driver.list()) == ["f", "g"]
+
+
+async def test_never_one_with_a_call_in_flight(make: MakeRig) -> None:
+    rig = await make(function("f"), function("g"), memory_mb=256)
+    held = await granted(rig, queued=2)
+    assert await use(rig, "g", 1) == []
+    rig.hear("r1", Returned(held[0].instance, 1, 0.0))
+    await settle()
+    assert sorted(each.function for each in await rig.driver.list()) == ["f", "g"]
+
+
+async def test_never_one_of_a_minimum(make: MakeRig) -> None:
+    rig = await make(function("f", minimum=2), function("g"), memory_mb=256)
+    await settle()
+    assert await use(rig, "g", 1) == []
+    assert len(await rig.driver.list()) == 2
+
+
+async def test_warm_ones_go_first(make: MakeRig) -> None:
+    rig = await make(function("f"), function("g"), warm=1, memory_mb=256)
+    await use(rig, "f", 1)
+    await warm_up(rig)
+    large = msgspec.structs.replace(
+        function("g").versions[0], spec=msgspec.structs.replace(function("g").versions[0].spec, cpu=2.0)
+    )
+    rig.table.put(msgspec.structs.replace(function("g"), versions=[large]))
+    assert len(await use(rig, "g", 1)) == 1
+    assert rig.stock.known() == set()
+    assert sorted(each.function for each in await rig.driver.list()) == ["f", "g"]
+
+
+async def test_a_warm_instance_needs_no_more_memory_than_it_has(make: MakeRig) -> None:
+    rig = await make(warm=1, memory_mb=128)
+    await warm_up(rig)
+    assert len(await granted(rig)) == 1
+    assert rig.driver.starts == 0
+
+
+async def test_the_last_place_goes_to_the_function_that_has_fewest(make: MakeRig) -> None:
+    rig = await make(function("f"), function("g"), memory_mb=256)
+    held = await granted(rig, queued=2)
+    rig.hear("r1", Demand("f-1", 1, 2, rig.seen("r1")))
+    rig.hear("r1", Demand("g-1", 1, 0, rig.seen("r1")))
+    rig.driver.end(held[0].instance)
+    await settle()
+    assert sorted(each.function for each in await rig.driver.list()) == ["f", "g"]
