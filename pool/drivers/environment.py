@@ -1,8 +1,20 @@
-"""The environment variables of an instance: the contract's, over the user's, over a few of the system's."""
+"""What an instance is told: by its environment when it starts, or by an order to load when it was warm.
+
+The environment is the contract's variables, over the user's, over a few of the system's.
+"""
 
 from collections.abc import Mapping
 
-from pool.drivers.base import StartOrder
+from plat.model import VersionSpec
+from pool.drivers.base import LoadOrder, StartOrder, WarmOrder
+
+AT_START_PREFIXES = ("PYTHON", "NODE_", "LD_", "LC_", "MALLOC_")
+AT_START_NAMES = frozenset({"LANG", "LANGUAGE", "GLIBC_TUNABLES", "UV_THREADPOOL_SIZE"})
+LOADED_NAMES = frozenset({"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "NODE_ENV"})
+"""They begin as those above, but have their effect also in an instance that was warm."""
+
+LEAST_WARM_MB = 32
+"""A warm instance has imported what any handler may need, and begins with 16 MB (Python) or more."""
 
 
 def contract(order: StartOrder, *, socket: str, code: str) -> dict[str, str]:
@@ -25,3 +37,37 @@ def contract(order: StartOrder, *, socket: str, code: str) -> dict[str, str]:
 def environment(order: StartOrder, system: Mapping[str, str], *, socket: str, code: str) -> dict[str, str]:
     """A user may set PATH or HOME, but not what tells an instance who it is."""
     return {**system, **order.version.spec.env, **contract(order, socket=socket, code=code)}
+
+
+def warm_environment(order: WarmOrder, system: Mapping[str, str], *, socket: str) -> dict[str, str]:
+    """Without a handler a runtime waits to be told what it is."""
+    return {**system, "PLAT_SOCKET": socket, "PLAT_INSTANCE": order.instance}
+
+
+def load_order(order: StartOrder, *, code: str) -> LoadOrder:
+    """What makes a warm instance the same as one that was started with `environment`."""
+    version, spec = order.version, order.version.spec
+    ours = contract(order, socket="", code=code)
+    return LoadOrder(
+        function=version.function,
+        version=version.number,
+        handler=spec.handler,
+        event=spec.event,
+        concurrency=spec.concurrency,
+        timeout_s=spec.timeout_s,
+        memory_mb=spec.memory_mb,
+        code=code,
+        env={name: value for name, value in spec.env.items() if name not in ours},
+    )
+
+
+def needs_own_start(spec: VersionSpec) -> bool:
+    """Whether a warm instance would serve it otherwise than one that was started for it.
+
+    Interpreters and loaders read some variables only when a program starts; and it may have too little
+    memory for all that a warm instance has imported.
+    """
+    return spec.memory_mb < LEAST_WARM_MB or any(
+        (name.startswith(AT_START_PREFIXES) or name in AT_START_NAMES) and name not in LOADED_NAMES
+        for name in spec.env
+    )
