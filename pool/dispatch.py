@@ -6,6 +6,7 @@ elsewhere, start or stop what `scaling.decide` says. Synchronous throughout; the
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from plat.errors import PlatError
 from plat.feed import (
@@ -157,6 +158,7 @@ class Dispatcher:
 
     def function_dropped(self, name: str) -> None:
         self._broadcast(RouteDropped(name))
+        self.scaler.decisions.forget(name)
         error = PlatError("function_not_found", f'The function "{name}" was deleted.')
         for member in self._of_function(name):
             self._fail_waiters(member.version.id, error)
@@ -181,6 +183,8 @@ class Dispatcher:
         self._freed(member.version.id)
 
     def start_failed(self, version: VersionEntry, error: PlatError) -> None:
+        reason = f"a start failed: {error.detail}"
+        self.scaler.decisions.note_event(version.function, version.number, reason, datetime.now(UTC))
         if not self._alive(version.id):
             self._fail_waiters(version.id, _unavailable(version, error))
         self._rebalance_waiting()

@@ -8,9 +8,14 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+
+import msgspec
 
 from plat.feed import FunctionEntry, VersionEntry
 from plat.logs import get_logger
+from pool.decisions import Decisions
 from pool.demand import Demands
 from pool.eviction import Candidate, Evictor, GreedyDual
 from pool.fleet import Fleet
@@ -19,6 +24,7 @@ from pool.lifecycle import ON_THE_WAY, State
 from pool.member import Member
 from pool.scaling import NO_LIMIT, Decision, IdleInstance, Need, decide
 from pool.table import FunctionTable, is_live
+from pool.windows import Minimums
 
 log = get_logger(__name__)
 
@@ -49,6 +55,8 @@ class Scaler:
         self._memory_mb = memory_mb
         self._drain = drain
         self._trials: dict[str, VersionEntry] = {}
+        self._minimums = Minimums()
+        self.decisions = Decisions()
         self.evictor: Evictor = GreedyDual()
         self.starts_are_held = False
         """True until the machine is listed: what is needed may be running already."""
@@ -71,7 +79,8 @@ class Scaler:
 
     def scale(self, version: VersionEntry, function: FunctionEntry | None) -> Decision:
         """Decide and do. Synchronous; the fleet does what takes time."""
-        decision = decide(self._need(version, function), time.monotonic())
+        need = self._need(version, function)
+        decision = decide(need, time.monotonic())
         for instance in decision.stop:
             self._with(instance, self._drain)
         for instance in decision.pause:
@@ -79,8 +88,9 @@ class Scaler:
         for instance in decision.resume:
             self._with(instance, self._fleet.resume)
         self._note_short(version.id, decision.short)
-        if decision.start and not self.starts_are_held:
-            self._start(version, decision.start)
+        started = self._start(version, decision.start)
+        done = msgspec.structs.replace(decision, start=started)
+        self.decisions.note(version.function, version.number, need, done, datetime.now(UTC))
         return decision
 
     def _note_short(self, version_id: str, short: bool) -> None:
@@ -89,20 +99,26 @@ class Scaler:
         else:
             self.short.discard(version_id)
 
+    def minimum(self, function: FunctionEntry) -> int:
+        """Instances of the function to keep ready now."""
+        return self._minimums.of(function, datetime.now())
+
     def _with(self, instance: str, do: Callable[[Member], None]) -> None:
         member = self._fleet.get(instance)
         if member is not None and member.managed:
             do(member)
 
-    def _start(self, version: VersionEntry, count: int) -> None:
-        for _ in range(count):
+    def _start(self, version: VersionEntry, count: int) -> int:
+        """How many of `count` there were places for."""
+        for started in range(0 if self.starts_are_held else count):
             if not self._fleet.has_warm(version):
                 if self._fleet.starting() >= START_PLACES:
-                    return
-                if not self._make_room(version.spec.memory_mb):
+                    return started
+                if not self._make_room(version):
                     self.short.add(version.id)
-                    return
+                    return started
             self._fleet.start(version)
+        return 0 if self.starts_are_held else count
 
     def _need(self, version: VersionEntry, function: FunctionEntry | None) -> Need:
         members = self._fleet.members(version.id)
@@ -112,7 +128,7 @@ class Scaler:
         return Need(
             live=is_live(function, version) or trial,
             stopped=function is not None and function.stopped and not trial,
-            min=function.min if function else 0,
+            min=self.minimum(function) if function else 0,
             max=maximum,
             idle_s=function.idle_s if function else 0,
             pause_after_s=function.pause_after_s if function else None,
@@ -154,18 +170,23 @@ class Scaler:
         evictable_mb = self._fleet.warm_memory_mb() + sum(each.memory_mb for each in self._candidates())
         return max(0, (free_mb + evictable_mb) // size_mb)
 
-    def _make_room(self, size_mb: int) -> bool:
-        """Whether an instance of that size fits now: what was sent away for it is as good as gone."""
-        lacking_mb = size_mb - self.free_mb()
+    def _make_room(self, version: VersionEntry) -> bool:
+        """Whether an instance of it fits now: what was sent away for it is as good as gone."""
+        lacking_mb = version.spec.memory_mb - self.free_mb()
         if lacking_mb > 0:
             lacking_mb -= self._fleet.give_up_warm(lacking_mb)
         if lacking_mb <= 0:
             return True
         victims = self.evictor.choose(self._candidates(), lacking_mb)
         for instance in victims:
-            log.info("instance evicted: memory is short", instance=instance)
-            self._with(instance, self._drain)
+            self._with(instance, partial(self._evict, version.function))
         return bool(victims)
+
+    def _evict(self, function: str, victim: Member) -> None:
+        log.info("instance evicted", instance=victim.id, function=victim.version.function, to=function)
+        reason = f'evicted: memory is short, and calls of "{function}" wait'
+        self.decisions.note_event(victim.version.function, victim.version.number, reason, datetime.now(UTC))
+        self._drain(victim)
 
     def _candidates(self) -> list[Candidate]:
         """Idle instances beyond their function's minimum of which nobody waits."""
@@ -196,7 +217,7 @@ class Scaler:
         for each in sorted(idle, key=lambda candidate: candidate.last_used):
             if each.function not in spare:
                 function = self._table.function(each.function)
-                spare[each.function] = alive[each.function] - (function.min if function else 0)
+                spare[each.function] = alive[each.function] - (self.minimum(function) if function else 0)
             if spare[each.function] > 0:
                 spare[each.function] -= 1
                 chosen.append(each)

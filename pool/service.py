@@ -21,7 +21,6 @@ from plat.settings import Settings
 from plat.tasks import cancel, spawn
 from plat.web import json_response, problems, start_site
 from pool.code import CodeCache
-from pool.decisions import Decisions
 from pool.dispatch import Dispatcher
 from pool.drivers.base import Driver, Exited, Kind, Listener, Written
 from pool.feed import RouterLinks, follow_control
@@ -71,7 +70,6 @@ class Pool:
         artifacts = FolderArtifacts(settings.data_dir / "artifacts")
         ledger = Ledger()
         self.table = FunctionTable()
-        self.decisions = Decisions()
         self.logbook = LogBook(settings.data_dir / "logs")
         self.code = CodeCache(artifacts, settings.data_dir / "code")
         launcher = Launcher(driver, self.code, self.logbook)
@@ -206,7 +204,6 @@ class Pool:
             case FunctionDropped(name):
                 self.table.drop(name)
                 self.dispatcher.function_dropped(name)
-                self.decisions.forget(name)
                 self.logbook.drop(name)
             case _:
                 raise AssertionError(f"unknown message {message!r}")
@@ -246,7 +243,7 @@ class Pool:
         return json_response(InstanceList(self.fleet.views(request.query["function"])))
 
     async def _decisions(self, request: web.Request) -> web.Response:
-        return json_response(DecisionList(self.decisions.of(request.query["function"])))
+        return json_response(DecisionList(self.dispatcher.scaler.decisions.of(request.query["function"])))
 
     async def _logs(self, request: web.Request) -> web.StreamResponse:
         tail = min(int(request.query.get("tail", LOG_TAIL_DEFAULT)), LOG_TAIL_LIMIT)
