@@ -139,7 +139,13 @@ class Saturated(Struct, frozen=True, tag="saturated"):
     version: str
 
 
-ToRouter = Saturated | Routes | RoutePut | RouteDropped | Grant | Reclaim | Gone | StartFailed
+class MemoryPressure(Struct, frozen=True, tag="memory_pressure"):
+    """Calls wait for memory that idle instances have: slots that are not in use should come home at once."""
+
+
+ToRouter = (
+    MemoryPressure | Saturated | Routes | RoutePut | RouteDropped | Grant | Reclaim | Gone | StartFailed
+)
 
 
 # --- router -> pool

@@ -16,6 +16,7 @@ from plat.feed import (
     FunctionEntry,
     Gone,
     Hello,
+    MemoryPressure,
     Returned,
     RouteDropped,
     RoutePut,
@@ -43,6 +44,9 @@ log = get_logger(__name__)
 DRAIN_MARGIN_S = 5.0
 """Beyond the function's timeout; then an instance is stopped with calls in flight."""
 
+
+PRESSURE_INTERVAL_S = 0.1
+"""Told again while memory is short: what was in use a moment ago may be idle now."""
 
 SATURATED_INTERVAL_S = 0.25
 """A quarter of what it holds for (`router.overload.SATURATED_S`)."""
@@ -72,6 +76,7 @@ class Dispatcher:
         self._away = AwayRouters(time.monotonic())
         self._probing: set[str] = set()
         self._saturated_told: dict[str, float] = {}
+        self._pressure_told = float("-inf")
         self._granting = Granting(fleet, ledger, self._demands, send)
         self.scaler = Scaler(table, fleet, ledger, self._demands, memory_mb=memory_mb, drain=self._drain)
         fleet.observer = self
@@ -85,6 +90,8 @@ class Dispatcher:
                 self._demands.asked(version, router, queued, grants_seen)
                 if queued:
                     self.balance(version)
+                else:
+                    self.scaler.short.discard(version)
             case Returned(instance, slots, idle_s):
                 self._returned(router, instance, slots, idle_s, now)
             case Faulted(instance, reason):
@@ -258,8 +265,16 @@ class Dispatcher:
         decision = self.scaler.scale(version, function)
         if decision.saturated:
             self._tell_saturated(version.id, now)
+        if self.scaler.short:
+            self._tell_pressure(now)
         if not self._alive(version.id) and (error := self._fleet.backoff.blocked(version.id, now)):
             self._fail_waiters(version.id, _unavailable(version, error))
+
+    def _tell_pressure(self, now: float) -> None:
+        """Idle slots are with routers for seconds, where others cannot have their memory."""
+        if now - self._pressure_told >= PRESSURE_INTERVAL_S:
+            self._pressure_told = now
+            self._broadcast(MemoryPressure())
 
     def _tell_saturated(self, version_id: str, now: float) -> None:
         """Now and then is enough: the routers take it to hold for a while."""

@@ -20,6 +20,7 @@ from plat.feed import (
     Gone,
     Grant,
     Hello,
+    MemoryPressure,
     Reclaim,
     RouteDropped,
     RoutePut,
@@ -44,6 +45,9 @@ DEMAND_INTERVAL_S = 0.005
 
 RECONNECT_S = (0.02, 0.5)
 """First and longest wait between attempts to reach the pool."""
+
+PRESSURE_HOLD_S = 0.1
+"""How long a slot must have been idle to go back when memory is short."""
 
 _REMEMBERED_DEATHS = 1000
 
@@ -182,6 +186,8 @@ class PoolLink:
                 self._buried(message)
             case Saturated(version):
                 self.slots.saturated(version, self._clock())
+            case MemoryPressure():
+                self.slots.return_idle(self._clock(), lambda _: PRESSURE_HOLD_S)
             case StartFailed():
                 error = PlatError(message.code, message.detail, reason=message.reason, retry_after_s=1)
                 self.slots.fail_waiters(message.version, error)

@@ -1,5 +1,6 @@
 """Instances made of warm ones, paused and resumed, and as many as memory allows. A driver in memory."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import msgspec
 import pytest
 
 from plat.errors import PlatError
-from plat.feed import Demand, FunctionEntry, Grant, Returned
+from plat.feed import Demand, FunctionEntry, Grant, MemoryPressure, Returned
 from pool.drivers.base import Kind
 from pool.health import UselessError
 from pool.lifecycle import State
@@ -90,7 +91,9 @@ async def test_one_that_dies_while_it_loads_fails_as_a_start_does(make: MakeRig)
     assert await granted(rig) == []
     assert states(rig) == [State.LOADING]
     rig.driver.end(rig.driver.placed[0], "signalled", "It was killed by SIGKILL.")
-    await settle()
+    async with asyncio.timeout(20):
+        while rig.fleet.members():  # noqa: ASYNC110 - its last lines are read on a thread
+            await asyncio.sleep(0.001)
     assert rig.fleet.backoff.failure_count(V) == 1
 
 
@@ -242,3 +245,19 @@ async def test_the_last_place_goes_to_the_function_that_has_fewest(make: MakeRig
     rig.driver.end(held[0].instance)
     await settle()
     assert sorted(each.function for each in await rig.driver.list()) == ["f", "g"]
+
+
+async def test_routers_are_asked_for_idle_slots_while_memory_is_short(make: MakeRig, clock: Clock) -> None:
+    rig = await make(function("f"), function("g"), memory_mb=256)
+    await granted(rig, queued=2)
+    rig.sent["r1"].clear()
+    for _ in range(3):
+        rig.hear("r1", Demand("g-1", 1, 0, rig.seen("r1")))
+    assert len(told(rig, MemoryPressure)) == 1
+    clock.now += 0.25
+    rig.tick()
+    assert len(told(rig, MemoryPressure)) == 2
+    rig.hear("r1", Demand("g-1", 0, 0, rig.seen("r1")))
+    clock.now += 0.25
+    rig.tick()
+    assert len(told(rig, MemoryPressure)) == 2

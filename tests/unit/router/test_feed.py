@@ -18,6 +18,7 @@ from plat.feed import (
     Grant,
     Held,
     Hello,
+    MemoryPressure,
     Reclaim,
     Returned,
     Route,
@@ -229,6 +230,17 @@ async def test_nothing_idle_is_given_away_while_nobody_takes_it(link: PoolLink) 
 
 
 # --- what the pool says
+
+
+async def test_slots_go_home_sooner_where_memory_is_short(link: PoolLink) -> None:
+    """What was in use a moment ago may be needed in the next."""
+    link.slots.grant(Grant("old", V, "unix:/old", 1), 99.0)
+    granted(link, instance="new")
+    socket = Socket()
+    async with connected(link, socket):
+        socket.tell(MemoryPressure())
+        await settle()
+        assert socket.sent[1:] == [Returned("old", 1, 1.0)]
 
 
 async def test_grants_are_counted_in_the_demand(link: PoolLink) -> None:
