@@ -29,17 +29,18 @@ class AwayRouters:
         """Once as many routers as there should be have said what they hold, nobody else will."""
         self._all_here = self._all_here or all_here
 
-    def free(self, holders: Iterable[str], in_flight: int | None, now: float, patience_s: float) -> set[str]:
-        """The holders whose slots are free, by what the instance says (None: no answer).
+    def free(self, holders: Iterable[str], in_flight: int | None, now: float) -> set[str]:
+        """The holders whose slots are free, by what the instance says (None: no answer)."""
+        if in_flight != 0:
+            return set()
+        return {router for router in holders if router in self._since and self._grace_over(router, now)}
 
-        After `patience_s` any call has ended or was cut by its time limit.
+    def overdue(self, holders: Iterable[str], now: float, patience_s: float) -> bool:
+        """Whether one of them has been away for so long that its calls must have ended.
+
+        If the instance is not idle then, nobody can tell any more whose calls are in it.
         """
-        return {
-            router
-            for router in holders
-            if router in self._since
-            and ((in_flight == 0 and self._grace_over(router, now)) or now - self._since[router] > patience_s)
-        }
+        return any(now - self._since[router] > patience_s for router in holders if router in self._since)
 
     def _grace_over(self, router: str, now: float) -> bool:
         if router == UNKNOWN_ROUTER and self._all_here:

@@ -338,14 +338,17 @@ class Dispatcher:
             in_flight = await self._fleet.in_flight(member)
         finally:
             self._probing.discard(account.instance)
-        patience_s = member.version.spec.timeout_s + DRAIN_MARGIN_S
-        free = self._away.free(account.held, in_flight, time.monotonic(), patience_s)
-        if not free:
+        now = time.monotonic()
+        free = self._away.free(account.held, in_flight, now)
+        if free:
+            self._ledger.release(account.instance, free)
+            if member.state is State.DRAINING:
+                self._stop_if_settled(member)
+        elif self._away.overdue(account.held, now, member.version.spec.timeout_s + DRAIN_MARGIN_S):
+            self._drain(member)  # another takes its place
+        else:
             return
-        self._ledger.release(account.instance, free)
         self.balance(account.version)
-        if member.state is State.DRAINING:
-            self._stop_if_settled(member)
 
 
 def _unavailable(version: VersionEntry, error: PlatError) -> PlatError:

@@ -274,3 +274,22 @@ async def test_a_dead_routers_slots_wait_for_the_instance_to_be_idle(rig: Rig, c
     rig.dispatcher.tick()
     await settle()
     assert account.settled
+
+
+async def test_an_instance_that_never_gets_idle_again_is_replaced(rig: Rig, clock: Clock) -> None:
+    """A handler that goes on beyond its time limit: its slot is nobody's, and no call may join it."""
+    (grant,) = await granted(rig)
+    rig.driver.in_flight[grant.instance] = 1
+    rig.dispatcher.router_away("r1")
+    del rig.sent["r1"]
+    connect(rig, "r2")
+    clock.now += 30 + DRAIN_MARGIN_S + 0.1
+    rig.dispatcher.tick()
+    await settle()
+    (other,) = await granted(rig, "r2")
+    assert other.instance != grant.instance
+    assert grant.instance in rig.driver.running
+    clock.now += 30 + DRAIN_MARGIN_S + 0.1
+    rig.dispatcher.tick()
+    await settle()
+    assert grant.instance not in rig.driver.running
