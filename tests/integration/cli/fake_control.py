@@ -17,6 +17,9 @@ from aiohttp.test_utils import TestServer
 from plat.decoding import convert
 from plat.errors import PlatError
 from plat.model import (
+    DecisionInputs,
+    DecisionList,
+    DecisionView,
     Function,
     FunctionPage,
     FunctionSpec,
@@ -94,6 +97,7 @@ class FakeControl:
                 web.put(one + "/scale", self._scale),
                 web.post(one + "/{verb:stop|start}", self._stop_or_start),
                 web.get(one + "/instances", self._instances),
+                web.get(one + "/decisions", self._decisions),
                 web.get(one + "/logs", self._logs),
                 web.route("*", "/function/{rest:.*}", self._call),
             ]
@@ -196,6 +200,12 @@ class FakeControl:
         )
         return json_response(InstanceList([instance]))
 
+    async def _decisions(self, request: web.Request) -> web.Response:
+        function = self._function(request)
+        if function.live is None:
+            return json_response(DecisionList([]))
+        return json_response(DecisionList([_decision(function.name, each) for each in (1, 2)]))
+
     async def _logs(self, request: web.Request) -> web.StreamResponse:
         name = self._function(request).name
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
@@ -224,6 +234,9 @@ class FakeControl:
                 return web.json_response({"mine": 1}, status=400, content_type="application/problem+json")
             case "moved":
                 return web.Response(status=302, headers={"Location": "http://elsewhere.invalid/"})
+            case "no-utf-8":
+                body, kind = b'{"type": "\xff"}', "application/problem+json"
+                return web.Response(status=500, body=body, content_type=kind)
             case "cut":
                 response = web.StreamResponse(headers={"Content-Length": "100"})
                 await response.prepare(request)
@@ -233,6 +246,38 @@ class FakeControl:
                 return response
             case _:
                 return web.Response(body=body or b"nothing", headers={"X-Method": request.method})
+
+
+def _decision(function: str, number: int) -> DecisionView:
+    inputs = DecisionInputs(
+        live=True,
+        stopped=False,
+        min=0,
+        max=20,
+        idle_s=60,
+        pause_after_s=30,
+        concurrency=1,
+        queued=number,
+        ready=0,
+        on_the_way=0,
+        idle=0,
+        paused=0,
+        backing_off=False,
+        room=None,
+    )
+    return DecisionView(
+        function=function,
+        version=3,
+        at=NOW,
+        until=NOW,
+        times=number,
+        reason=f"{number} waited",
+        start=number,
+        resume=[],
+        pause=[],
+        stop=["0123456789abcdef"],
+        inputs=inputs,
+    )
 
 
 @web.middleware

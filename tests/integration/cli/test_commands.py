@@ -8,9 +8,11 @@ import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec import Struct
 
+from plat.model import FunctionSpec, Scale, Window
 from tests.integration.cli.fake_control import TOKEN, TRACEBACK, FakeControl, running
 
 MAIN = [sys.executable, "-m", "cli.main"]
@@ -97,7 +99,8 @@ class TestLooking:
         ended = await plat("show", "hello")
         function, versions, instances = (part.splitlines() for part in ended.out.split("\n\n"))
         assert "live\t3" in function
-        assert "instances\t0 to 20, idle for 60 s" in function
+        assert "instances\t0 to 20" in function
+        assert "idle\tpaused after 30 s, stopped after 60 s" in function
         assert [line.split("\t")[:4] for line in versions] == [
             ["3", "ready", "yes", "1.5 kB"],
             ["2", "failed", "no", "1.5 kB"],
@@ -108,6 +111,33 @@ class TestLooking:
     async def test_show_as_json(self, plat: Plat) -> None:
         shown = json.loads((await plat("show", "hello", "--json")).out)
         assert (shown["function"]["live"], len(shown["versions"]), len(shown["instances"])) == (3, 3, 1)
+
+    async def test_show_has_a_line_for_each_window(self, control: FakeControl, plat: Plat) -> None:
+        windows = [Window("* 8-17 * * mon-fri", 2), Window("* * * * sat", 1)]
+        spec = FunctionSpec(name="hello", scale=Scale(window=windows))
+        control.functions["hello"] = msgspec.structs.replace(control.functions["hello"], spec=spec)
+        lines = (await plat("show", "hello")).out.splitlines()
+        assert "window\tat least 2 in * 8-17 * * mon-fri" in lines
+        assert "window\tat least 1 in * * * * sat" in lines
+
+    async def test_explain(self, plat: Plat) -> None:
+        ended = await plat("explain", "hello")
+        assert (ended.code, ended.err) == (0, "")
+        assert ended.out.splitlines() == [
+            f"2030-01-02 03:04:05\t3\t{number}\tstart {number}, stop 1: 01234567\t{number} waited"
+            f"\t{number} waiting; 0 to 20 allowed"
+            for number in (1, 2)
+        ]
+
+    async def test_explain_as_json(self, plat: Plat) -> None:
+        shown = json.loads((await plat("explain", "hello", "--json")).out)
+        assert [(each["times"], each["inputs"]["queued"]) for each in shown] == [(1, 1), (2, 2)]
+        assert shown[0]["stop"] == ["0123456789abcdef"]
+
+    async def test_explain_where_nothing_was_decided(self, plat: Plat) -> None:
+        ended = await plat("explain", "thumbnail")
+        assert (ended.code, ended.out) == (0, "")
+        assert ended.err == "Nothing was decided about thumbnail since the pool started.\n"
 
     async def test_logs(self, plat: Plat) -> None:
         ended = await plat("logs", "hello", "--tail", "2")
@@ -128,20 +158,32 @@ class TestLooking:
 class TestChanging:
     async def test_scale(self, plat: Plat) -> None:
         ended = await plat("scale", "hello", "--min", "2", "--max", "3")
-        assert (ended.code, ended.out) == (0, "hello has 2 to 3 instances.\n")
+        said = "hello has 2 to 3 instances; an idle one is paused after 30 s, stopped after 60 s.\n"
+        assert (ended.code, ended.out) == (0, said)
         changed = await plat("scale", "hello", "--max", "7", "--json")
         assert json.loads(changed.out)["spec"]["scale"] == {
             "concurrency": 1,
             "min": 2,
             "max": 7,
             "idle_s": 60.0,
+            "pause_after_s": 30.0,
+            "window": [],
         }
+
+    async def test_scale_to_no_pause(self, plat: Plat) -> None:
+        ended = await plat("scale", "hello", "--pause-after", "60")
+        assert (ended.code, ended.out) == (
+            0,
+            "hello has 0 to 20 instances; an idle one is stopped after 60 s.\n",
+        )
 
     async def test_what_the_platform_refuses_is_a_failure(self, plat: Plat) -> None:
         ended = await plat("scale", "hello", "--min", "30")
         assert (ended.code, ended.err) == (1, "Error: min = 30: expected at most max, which is 20.\n")
 
-    @pytest.mark.parametrize("arguments", [[], ["--min", "-1"], ["--max", "0"], ["--min", "x"]])
+    @pytest.mark.parametrize(
+        "arguments", [[], ["--min", "-1"], ["--max", "0"], ["--min", "x"], ["--pause-after", "0"]]
+    )
     async def test_what_it_need_not_be_asked_for_is_usage(self, plat: Plat, arguments: list[str]) -> None:
         ended = await plat("scale", "hello", *arguments)
         assert ended.code == 2
@@ -175,7 +217,7 @@ class TestChanging:
 
 
 class TestErrors:
-    @pytest.mark.parametrize("command", ["show", "logs", "stop", "start", "rollback"])
+    @pytest.mark.parametrize("command", ["show", "explain", "logs", "stop", "start", "rollback"])
     async def test_an_unknown_function_suggests_the_nearest(self, plat: Plat, command: str) -> None:
         ended = await plat(command, "helo")
         assert (ended.code, ended.out) == (1, "")

@@ -12,7 +12,7 @@ from aiohttp import web
 from plat.address import Address
 from plat.errors import PlatError
 from plat.feed import VersionEntry
-from plat.model import Instance, InstanceList, LogLine
+from plat.model import DecisionInputs, DecisionList, DecisionView, Instance, InstanceList, LogLine
 from plat.web import json_response, problems, start_site
 
 
@@ -35,6 +35,7 @@ class FakePool:
         app = web.Application(middlewares=[problems])
         app.router.add_post("/verify", self._verify)
         app.router.add_get("/instances", self._instances)
+        app.router.add_get("/decisions", self._decisions)
         app.router.add_get("/logs", self._logs)
         self._runner = await start_site(app, address, cancel_handlers=True)
 
@@ -72,6 +73,9 @@ class FakePool:
         )
         return json_response(InstanceList(items=[instance]))
 
+    async def _decisions(self, request: web.Request) -> web.Response:
+        return json_response(DecisionList(items=[decision(request.query["function"])]))
+
     async def _logs(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
@@ -90,6 +94,39 @@ class FakePool:
             request.transport.abort()
         finally:
             self.followers -= 1
+
+
+def decision(function: str) -> DecisionView:
+    now = datetime.now(UTC)
+    inputs = DecisionInputs(
+        live=True,
+        stopped=False,
+        min=0,
+        max=20,
+        idle_s=60,
+        pause_after_s=None,
+        concurrency=1,
+        queued=1,
+        ready=0,
+        on_the_way=0,
+        idle=0,
+        paused=0,
+        backing_off=False,
+        room=3,
+    )
+    return DecisionView(
+        function=function,
+        version=1,
+        at=now,
+        until=now,
+        times=1,
+        reason="1 call waits",
+        start=1,
+        resume=[],
+        pause=[],
+        stop=[],
+        inputs=inputs,
+    )
 
 
 def log_line(function: str, message: str) -> bytes:

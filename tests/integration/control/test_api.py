@@ -91,6 +91,8 @@ async def test_scale_stop_and_start(platform: Platform) -> None:
     refused = await platform.call("PUT", "/v1/functions/hello/scale", {"max": 1})
     assert (refused.status, refused.json["code"]) == (422, "invalid")
     assert "scale.min = 2" in refused.json["detail"]
+    paused = await platform.call("PUT", "/v1/functions/hello/scale", {"pause_after_s": 5})
+    assert paused.json["spec"]["scale"] == scaled.json["spec"]["scale"] | {"pause_after_s": 5.0}
     for _ in range(2):
         stopped = await platform.call("POST", "/v1/functions/hello/stop")
         assert (stopped.status, stopped.json["stopped"]) == (200, True)
@@ -129,6 +131,8 @@ BAD_REQUESTS: list[tuple[str, str, Any, int, str, str]] = [
     ("GET", UNKNOWN + "/versions", None, 404, "function_not_found", ""),
     ("GET", UNKNOWN + "/versions/1", None, 404, "function_not_found", ""),
     ("GET", UNKNOWN + "/instances", None, 404, "function_not_found", ""),
+    ("GET", UNKNOWN + "/decisions", None, 404, "function_not_found", ""),
+    ("GET", "/v1/functions/hello/decisions?limit=3", None, 422, "invalid", '"limit"'),
     ("GET", UNKNOWN + "/logs", None, 404, "function_not_found", ""),
     ("DELETE", UNKNOWN, None, 404, "function_not_found", ""),
     ("POST", UNKNOWN + "/stop", None, 404, "function_not_found", ""),
@@ -146,6 +150,27 @@ BAD_REQUESTS: list[tuple[str, str, Any, int, str, str]] = [
     ("PUT", "/v1/functions/hello", {"scale": {"mx": 1}}, 422, "invalid", 'Did you mean "scale.max"?'),
     ("PUT", "/v1/functions/hello", {"scale": {"max": 5000}}, 422, "invalid", "scale.max = 5000"),
     ("PUT", "/v1/functions/hello", {"scale": {"min": 5, "max": 2}}, 422, "invalid", "min = 5"),
+    (
+        "PUT",
+        "/v1/functions/hello",
+        {"scale": {"window": [{"cron": "* 24 * * *", "min": 1}]}},
+        *(422, "invalid", 'scale.window[0].cron = "* 24 * * *": its hour is 24: expected 0 to 23'),
+    ),
+    (
+        "PUT",
+        "/v1/functions/hello",
+        {"scale": {"max": 2, "window": [{"cron": "* * * * *", "min": 3}]}},
+        *(422, "invalid", "scale.window[0].min = 3: expected at most max, which is 2"),
+    ),
+    (
+        "PUT",
+        "/v1/functions/hello",
+        {"scale": {"pause_after_s": 0}},
+        422,
+        "invalid",
+        "scale.pause_after_s = 0",
+    ),
+    ("PUT", "/v1/functions/hello/scale", {"pause_after_s": "x"}, 422, "invalid", 'pause_after_s = "x"'),
     ("PUT", "/v1/functions/hello", {"limits": {"burst": 5}}, 422, "invalid", "it needs rate"),
     ("PUT", "/v1/functions/hello", {"env": {"1A": "x"}}, 422, "invalid", '"1A"'),
     ("PUT", "/v1/functions/hello", {"env": {"A": 1}}, 422, "invalid", "env.A = 1"),

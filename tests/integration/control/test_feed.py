@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import msgspec
 
 from control.tokens import digest_of
 from plat.errors import PlatError
 from plat.feed import FromControl, FunctionDropped, FunctionPut, Table, decode_from_control
+from plat.model import Window
 from plat.tasks import spawn
 from plat.web import session_for
 from tests.integration.control.platform import TOKEN, Platform, code, platform_in, settings_in
@@ -43,7 +45,9 @@ async def listening(platform: Platform) -> AsyncIterator[Listener]:
 
 
 async def test_the_first_message_is_the_whole_table(platform: Platform) -> None:
-    await platform.call.create("b", scale={"min": 1, "max": 4}, limits={"rate": 5})
+    window = Window("* 8-17 * * mon-fri", 3)
+    scale = {"min": 1, "max": 4, "pause_after_s": 7, "window": [msgspec.to_builtins(window)]}
+    await platform.call.create("b", scale=scale, limits={"rate": 5})
     await platform.call.create("a")
     await platform.call.deploy("b")
     async with listening(platform) as listener:
@@ -51,7 +55,8 @@ async def test_the_first_message_is_the_whole_table(platform: Platform) -> None:
     assert table.tokens == [digest_of(TOKEN)]
     assert [each.name for each in table.functions] == ["a", "b"]
     a, b = table.functions
-    assert (a.live, a.versions) == (None, [])
+    assert (a.live, a.versions, a.pause_after_s, a.windows) == (None, [], 30, [])
+    assert (b.pause_after_s, b.windows) == (7, [window])
     assert (b.live, b.min, b.max, b.rate, b.auth, b.idle_s) == (1, 1, 4, 5, "token", 60)
     assert [(each.function, each.number) for each in b.versions] == [("b", 1)]
 

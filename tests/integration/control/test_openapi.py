@@ -10,7 +10,8 @@ import msgspec
 from tests.integration.control.platform import TOKEN, code, platform_in, settings_in
 
 EXCLUDED_CHECKS = "positive_data_acceptance"
-"""Two rules no JSON Schema can say: scale.min <= scale.max, and limits.burst only with limits.rate."""
+"""Rules no JSON Schema can say: a minimum is at most scale.max, limits.burst comes only with limits.rate, and
+what each field of a cron expression may hold."""
 
 
 def free_port() -> int:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 
 from control.database import migrate, open_engine
 from control.rows import FunctionRow, VersionRow
 from control.store import Store, Tables
 from plat.errors import PlatError
-from plat.model import FunctionSpec, VersionError, VersionSpec
+from plat.model import FunctionSpec, Scale, VersionError, VersionSpec, Window
 from plat.tasks import spawn
 from tests.integration.control.postgres import Cluster
 
@@ -68,6 +68,29 @@ async def test_rows_come_back_as_they_were(store: Store) -> None:
         assert await tables.function("b") is None
         assert [await tables.version("a", 1), await tables.version_by_id("a-2")] == rows
         assert await tables.version("a", 3) is None
+
+
+async def test_windows_come_back_as_they_were(store: Store) -> None:
+    spec = FunctionSpec(name="a", scale=Scale(pause_after_s=5, window=[Window("* 8-17 * * mon-fri", 2)]))
+    async with store.changing() as tables:
+        await tables.add_function(function("a", spec=spec))
+    async with store.reading() as tables:
+        assert await tables.function("a") == function("a", spec=spec)
+
+
+async def test_a_row_from_before_a_setting_was_there_has_its_default(database_url: str, store: Store) -> None:
+    async with store.changing() as tables:
+        await tables.add_function(function("a"))
+    engine = open_engine(database_url)
+    async with engine.begin() as connection:
+        await connection.execute(
+            text("UPDATE functions SET spec = :spec"), {"spec": '{"name": "a", "scale": {"idle_s": 90}}'}
+        )
+    await engine.dispose()
+    async with store.reading() as tables:
+        row = await tables.function("a")
+    assert row is not None
+    assert row.spec.scale == Scale(idle_s=90, pause_after_s=30, window=[])
 
 
 async def test_times_are_in_utc(store: Store) -> None:

@@ -6,7 +6,8 @@ import aiohttp
 import msgspec
 import pytest
 
-from plat.model import LogLine
+from plat.errors import PlatError
+from plat.model import DecisionList, LogLine
 from plat.tasks import cancel, spawn
 from tests.integration.control.fake_pool import log_line
 from tests.integration.control.platform import Platform, until
@@ -19,7 +20,25 @@ async def test_instances_come_from_the_pool(platform: Platform) -> None:
     assert [each["function"] for each in answer.json["items"]] == ["hello"]
 
 
-@pytest.mark.parametrize("path", ["instances", "logs", "logs?follow=true"])
+async def test_decisions_come_from_the_pool(platform: Platform) -> None:
+    await platform.call.create("hello")
+    answer = await platform.call("GET", "/v1/functions/hello/decisions")
+    assert answer.status == 200
+    [decision] = msgspec.json.decode(answer.body, type=DecisionList).items
+    assert (decision.function, decision.start, decision.reason) == ("hello", 1, "1 call waits")
+    assert decision.inputs is not None
+    assert (decision.inputs.queued, decision.inputs.room) == (1, 3)
+
+
+async def test_when_to_try_again_is_handed_on(platform: Platform) -> None:
+    await platform.call.create("hello")
+    platform.pool.problem = PlatError("engine_unavailable", "No Docker.", retry_after_s=7)
+    answer = await platform.call.deploy("hello")
+    assert (answer.status, answer.json["code"]) == (503, "engine_unavailable")
+    assert answer.headers["Retry-After"] == "7"
+
+
+@pytest.mark.parametrize("path", ["instances", "decisions", "logs", "logs?follow=true"])
 async def test_a_pool_that_is_away_is_503(path: str, platform: Platform) -> None:
     await platform.call.create("hello")
     await platform.pool.stop()

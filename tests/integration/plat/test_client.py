@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from plat.client import PlatClient, RefusedError, UnreachableError
 from plat.errors import PlatError
@@ -43,6 +45,7 @@ async def test_create_change_and_delete(plat: PlatClient) -> None:
     assert (await plat.put(FunctionSpec(name="new", scale=Scale(max=3)))).spec.scale.max == 3
     assert (await plat.scale("new", minimum=2)).spec.scale == Scale(min=2, max=3)
     assert (await plat.scale("new", maximum=5)).spec.scale == Scale(min=2, max=5)
+    assert (await plat.scale("new", pause_after_s=9)).spec.scale == Scale(min=2, max=5, pause_after_s=9)
     assert (await plat.stop("new")).stopped
     assert not (await plat.start("new")).stopped
     await plat.delete("new")
@@ -82,6 +85,13 @@ async def test_versions_and_the_live_one(plat: PlatClient) -> None:
 async def test_instances(plat: PlatClient) -> None:
     [instance] = await plat.instances("hello")
     assert (instance.version, instance.slots, instance.slots_held) == (3, 0, 2)
+
+
+async def test_decisions(control: FakeControl, plat: PlatClient) -> None:
+    control.add("thumbnail")
+    first, second = await plat.decisions("hello")
+    assert (first.start, first.stop, second.start) == (1, ["0123456789abcdef"], 2)
+    assert await plat.decisions("thumbnail") == []
 
 
 async def test_log_lines_of_any_length(plat: PlatClient) -> None:
@@ -126,6 +136,24 @@ async def test_a_function_s_own_answer_is_no_error_whatever_it_is(plat: PlatClie
     assert (await plat.invoke("hello", path="/teapot")).status == 418
     own = await plat.invoke("hello", path="/own-problem")
     assert (own.status, own.json()) == (400, {"mine": 1})
+    broken = await plat.invoke("hello", path="/no-utf-8")
+    assert (broken.status, broken.body) == (500, b'{"type": "\xff"}')
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"items": "\xff"}', b'{"x": ' + b"[" * 100_000])
+async def test_an_answer_no_platform_gives_is_an_error_that_says_so(body: bytes) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=body + b"\n")
+
+    app = web.Application()
+    app.router.add_get("/{any:.*}", answer)
+    async with TestServer(app) as server, PlatClient(str(server.make_url("")).rstrip("/"), TOKEN) as plat:
+        with pytest.raises(PlatError, match="did not answer as a Plat of this version does") as failed:
+            await plat.get("hello")
+        assert failed.value.code == "internal"
+        if body:
+            with pytest.raises(PlatError, match="did not answer as a Plat of this version does"):
+                [line async for line in plat.logs("hello")]
 
 
 async def test_a_redirect_is_not_followed(plat: PlatClient) -> None:

@@ -19,6 +19,8 @@ from cli.invoke import SNIFFED_BYTES, content_type, parse_header, read_body
         ("grüße".encode(), "text/plain; charset=utf-8"),
         (b"", "text/plain; charset=utf-8"),
         (b"\xff\xfe", "application/octet-stream"),
+        (b'{"a": "\xff"}', "application/octet-stream"),
+        (b"[" * 100_000, "text/plain; charset=utf-8"),
         (b"1" * (SNIFFED_BYTES + 1), "application/octet-stream"),
         (Path("large"), "application/octet-stream"),
     ],

@@ -13,7 +13,7 @@ from control.upstream import Builder, Pool, Upload
 from plat.artifacts import FolderArtifacts
 from plat.errors import PlatError
 from plat.feed import FunctionDropped, FunctionPut, VersionEntry
-from plat.model import Artifact, FunctionSpec, InstanceList, VersionSpec
+from plat.model import Artifact, DecisionList, FunctionSpec, InstanceList, VersionSpec
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -104,6 +104,9 @@ class FakePool(Pool):
 
     async def instances(self, function: str) -> InstanceList:
         return InstanceList(items=[])
+
+    async def decisions(self, function: str) -> DecisionList:
+        return DecisionList(items=[])
 
     @asynccontextmanager
     async def logs(self, function: str, *, tail: int, follow: bool) -> AsyncIterator[AsyncIterator[bytes]]:

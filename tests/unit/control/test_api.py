@@ -147,6 +147,7 @@ async def test_logs_are_written_as_they_come(bench: Bench) -> None:
 async def test_logs_of_an_unknown_function_are_not_asked_for(bench: Bench) -> None:
     assert await failing(bench, "read_logs") == "function_not_found"
     assert await failing(bench, "list_instances") == "function_not_found"
+    assert await failing(bench, "list_decisions") == "function_not_found"
     assert bench.pool.logs_asked == []
 
 

@@ -9,9 +9,20 @@ import pytest
 from control import functions as rules
 from control.rows import FunctionRow, VersionRow
 from plat.errors import PlatError
-from plat.model import Access, Artifact, FunctionSpec, Limits, Scale, ScaleChange, VersionError, VersionSpec
+from plat.model import (
+    Access,
+    Artifact,
+    FunctionSpec,
+    Limits,
+    Scale,
+    ScaleChange,
+    VersionError,
+    VersionSpec,
+    Window,
+)
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+WINDOW = Window("* 8-17 * * mon-fri", 3)
 SPEC = FunctionSpec(name="hello", env={"A": "1"})
 FUNCTION = FunctionRow(name="hello", spec=SPEC, live=2, stopped=True, created_at=NOW, updated_at=NOW)
 VERSION = VersionRow(
@@ -60,6 +71,8 @@ def test_a_put_replaces_all_that_it_does_not_say_by_defaults() -> None:
         ({"scale": {"max": "3"}}, 'scale.max = "3"'),
         ({"scale": {"min": 3, "max": 2}}, "min = 3: expected at most max, which is 2"),
         ({"scale": 3}, "scale = 3"),
+        ({"scale": {"pause_after_s": False}}, "scale.pause_after_s = false: expected a number from 0.1"),
+        ({"scale": {"window": [{"cron": "* 24 * * *", "min": 1}]}}, 'scale.window[0].cron = "* 24 * * *"'),
         ({"limits": {"timeout_s": 0}}, "limits.timeout_s = 0"),
         ({"limits": {"burst": 5}}, "burst = 5: it needs rate"),
         ({"handler": "handler"}, "main.handler"),
@@ -82,7 +95,15 @@ def test_scaling_keeps_what_is_left_out() -> None:
     assert rules.scaled(SPEC, ScaleChange(min=1)).scale == Scale(min=1)
     assert rules.scaled(SPEC, ScaleChange(max=3)).scale == Scale(max=3)
     assert rules.scaled(SPEC, ScaleChange(min=0, max=1)).scale == Scale(min=0, max=1)
+    assert rules.scaled(SPEC, ScaleChange(pause_after_s=5)).scale == Scale(pause_after_s=5)
     assert rules.scaled(SPEC, ScaleChange()) == SPEC
+
+
+def test_scaling_below_a_window_is_refused() -> None:
+    spec = msgspec.structs.replace(SPEC, scale=Scale(window=[WINDOW]))
+    assert rules.scaled(spec, ScaleChange(max=3)).scale.window == [WINDOW]
+    with pytest.raises(PlatError, match=r"scale\.window\[0\]\.min = 3: expected at most max, which is 2\."):
+        rules.scaled(spec, ScaleChange(max=2))
 
 
 @pytest.mark.parametrize("change", [ScaleChange(min=21), ScaleChange(min=5, max=4)])
@@ -96,7 +117,7 @@ def test_scaling_to_min_over_max_is_refused(change: ScaleChange) -> None:
     ("changes", "unchanged"),
     [
         ({}, True),
-        ({"scale": Scale(max=9, min=2, idle_s=1)}, True),
+        ({"scale": Scale(max=9, min=2, idle_s=1, pause_after_s=1, window=[WINDOW])}, True),
         ({"access": Access(auth="public")}, True),
         ({"limits": Limits(rate=5, burst=2)}, True),
         ({"scale": Scale(concurrency=2)}, False),
@@ -142,13 +163,14 @@ def test_what_users_see() -> None:
 def test_what_the_pool_is_told() -> None:
     spec = msgspec.structs.replace(
         SPEC,
-        scale=Scale(min=1, max=2, idle_s=3),
+        scale=Scale(min=1, max=3, idle_s=3, pause_after_s=2, window=[WINDOW]),
         limits=Limits(rate=4, burst=5),
         access=Access(auth="public"),
     )
     entry = rules.function_entry(msgspec.structs.replace(FUNCTION, spec=spec), [VERSION])
     assert (entry.name, entry.live, entry.stopped, entry.auth) == ("hello", 2, True, "public")
-    assert (entry.min, entry.max, entry.idle_s, entry.rate, entry.burst) == (1, 2, 3, 4, 5)
+    assert (entry.min, entry.max, entry.idle_s, entry.rate, entry.burst) == (1, 3, 3, 4, 5)
+    assert (entry.pause_after_s, entry.windows) == (2, [WINDOW])
     (version,) = entry.versions
     assert (version.id, version.number, version.digest, version.spec) == (
         VERSION.id, 2, VERSION.digest, VERSION.spec,

@@ -13,7 +13,7 @@ from control.upstream import ANSWER_S, VERIFY_GRACE_S, Builder, Pool, Upload
 from plat.address import Address
 from plat.errors import PlatError
 from plat.feed import VersionEntry
-from plat.model import Artifact, FunctionSpec, InstanceList, VersionSpec
+from plat.model import Artifact, DecisionList, FunctionSpec, InstanceList, VersionSpec
 from tests.unit.requests import payload
 
 ADDRESS = Address(path="/run/service.sock")
@@ -22,8 +22,11 @@ VERSION = VersionEntry("id", "hello", 1, "a" * 64, VersionSpec.of(FunctionSpec(n
 
 
 class Answer:
-    def __init__(self, status: int, body: bytes, content_type: str, error: Exception | None) -> None:
+    def __init__(
+        self, status: int, body: bytes, content_type: str, error: Exception | None, headers: dict[str, str]
+    ) -> None:
         self.status = status
+        self.headers = headers
         self.content_type = content_type
         self.content = payload(body, error=error)
         self._body = body
@@ -39,6 +42,7 @@ class Session:
         self.status = 200
         self.body: Any = {}
         self.content_type = "application/json"
+        self.headers: dict[str, str] = {}
         self.error: Exception | None = None
         """Raised in place of an answer."""
         self.cut: Exception | None = None
@@ -59,7 +63,7 @@ class Session:
             except Exception as error:
                 raise aiohttp.ClientConnectionError("Failed to send bytes") from error
         body = self.body if isinstance(self.body, bytes) else msgspec.json.encode(self.body)
-        yield Answer(self.status, body, self.content_type, self.cut)
+        yield Answer(self.status, body, self.content_type, self.cut, self.headers)
 
 
 @pytest.fixture
@@ -108,6 +112,14 @@ async def test_a_problem_is_handed_on(session: Session) -> None:
     assert (told.code, told.detail, told.reason, told.traceback) == (
         refusal.code, refusal.detail, refusal.reason, refusal.traceback,
     )  # fmt: skip
+
+
+async def test_a_problem_keeps_when_to_try_again(session: Session) -> None:
+    session.status, session.body = 503, PlatError("shutting_down", "Bye.").problem("call")
+    session.content_type, session.headers = "application/problem+json", {"Retry-After": "7"}
+    with pytest.raises(PlatError, match="Bye") as caught:
+        await Pool(ADDRESS, 30).verify(VERSION)
+    assert caught.value.retry_after_s == 7
 
 
 @pytest.mark.parametrize(
@@ -164,6 +176,13 @@ async def test_instances_are_asked_for_by_function(session: Session) -> None:
     session.body = InstanceList(items=[])
     assert await Pool(ADDRESS, 30).instances("hello") == InstanceList(items=[])
     assert (session.asked, session.options["params"]) == ([("GET", "/instances")], {"function": "hello"})
+    assert session.options["timeout"].total == ANSWER_S
+
+
+async def test_decisions_are_asked_for_by_function(session: Session) -> None:
+    session.body = DecisionList(items=[])
+    assert await Pool(ADDRESS, 30).decisions("hello") == DecisionList(items=[])
+    assert (session.asked, session.options["params"]) == ([("GET", "/decisions")], {"function": "hello"})
     assert session.options["timeout"].total == ANSWER_S
 
 

@@ -2,16 +2,18 @@
 
 from typing import Annotated, Any
 
+import msgspec
 import pytest
 from msgspec import Meta, Struct
 
-from plat.decoding import convert, describe
+from plat.decoding import UNREADABLE, convert, describe
 from plat.errors import PlatError
 from plat.model import FunctionSpec, Scale
 
 
 class Nested(Struct, forbid_unknown_fields=True):
     items: list[Annotated[int, Meta(gt=0)]] = []
+    few: Annotated[list[int], Meta(max_length=2)] = []
     on: bool = False
     less: Annotated[float, Meta(lt=2.5)] = 0
 
@@ -38,6 +40,22 @@ class Nested(Struct, forbid_unknown_fields=True):
         ),
         ({"name": "a", "limits": {"cpu": 0.001}}, "limits.cpu = 0.001: expected a number from 0.01 to 1024."),
         ({"name": "a", "scale": {"min": 30}}, "scale.min = 30: expected at most max, which is 20."),
+        (
+            {"name": "a", "scale": {"window": [{"cron": "* * * * *", "min": 1}, {"cron": "*", "min": 1}]}},
+            'scale.window[1].cron = "*": expected five fields, as in crontab(5)',
+        ),
+        (
+            {"name": "a", "scale": {"window": [{"cron": "* 24 * * *", "min": 1}]}},
+            'scale.window[0].cron = "* 24 * * *": its hour is 24: expected 0 to 23',
+        ),
+        (
+            {"name": "a", "scale": {"window": [{"corn": "* * * * *", "min": 1}]}},
+            'Unknown key "scale.window[0].corn". Did you mean "scale.window[0].cron"?',
+        ),
+        (
+            {"name": "a", "scale": {"window": [{"cron": "* * * * *", "min": 30}]}},
+            "scale.window[0].min = 30: expected at most max, which is 20.",
+        ),
         ({}, 'The key "name" is missing: expected lower-case letters'),
         ({"name": "a", "zzz": 1}, 'Unknown key "zzz". Known keys: access, env, event, handler, limits, name'),
         ({"name": "a", "env": {"1X": "x"}}, 'Bad name "1X" in env: expected letters, digits and underscores'),
@@ -56,7 +74,10 @@ def test_spec(value: Any, detail: str) -> None:
     ("value", "detail"),
     [
         ({"items": 3}, "items = 3: expected a list."),
-        ({"items": [0]}, "items = (a list): expected a list."),
+        ({"items": [0]}, "items[0] = 0: expected a whole number of more than 0."),
+        ({"items": [1, "x"]}, 'items[1] = "x": expected a whole number of more than 0.'),
+        ({"few": [1, 2, 3]}, "few = (a list of 3): expected a list of at most 2."),
+        ({"few": {}}, "few = (a table): expected a list of at most 2."),
         ({"on": 1}, "on = 1: expected true or false."),
         ({"less": 2.5}, "less = 2.5: expected a number of less than 2.5."),
     ],
@@ -75,6 +96,12 @@ def test_a_long_value_is_shown_in_part() -> None:
 
 def test_what_is_right_is_typed() -> None:
     assert convert({"max": 3, "idle_s": 5}, Scale) == Scale(max=3, idle_s=5.0)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b'{"a": "\xff"}', b"[" * 100_000])
+def test_bytes_that_are_no_json(data: bytes) -> None:
+    with pytest.raises(UNREADABLE):
+        msgspec.json.decode(data)
 
 
 def test_descriptions() -> None:

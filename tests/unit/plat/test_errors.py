@@ -53,6 +53,15 @@ def test_an_error_survives_the_way_over_the_wire() -> None:
     assert (received.reason, received.traceback) == ("deadline", "Tb")
 
 
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7.0), ("0", 0.0), (None, None), ("", None), ("-1", None), ("²", None), ("Fri, 01 Jan", None)],
+)
+def test_when_to_try_again_survives_in_its_header(header: str | None, seconds: float | None) -> None:
+    problem = PlatError("shutting_down", "Bye.").problem()
+    assert PlatError.from_problem(problem, header).retry_after_s == seconds
+
+
 def test_an_unknown_code_is_internal() -> None:
     problem = Problem(type="urn:plat:error:new", title="New", status=418, detail="Tea.", code="new")
     assert PlatError.from_problem(problem).code == "internal"

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from plat.model import FunctionSpec, LiveChange, ScaleChange, VersionSpec, is_function_name
+from plat.model import FunctionSpec, LiveChange, Scale, ScaleChange, VersionSpec, Window, is_function_name
 
 
 @pytest.mark.parametrize("name", ["a", "0", "hello", "a-b", "a1-2b", "x" * 63])
@@ -34,6 +34,7 @@ def test_a_spec_refuses_them_too(name: str) -> None:
         ("scale", "min", (0, 20), (-1, 21, 1001)),
         ("scale", "max", (1, 1000), (0, 1001)),
         ("scale", "idle_s", (0.1, 60, 86_400), (0, 0.09, 86_401, float("nan"))),
+        ("scale", "pause_after_s", (0.1, 30, 86_400), (0, 0.09, 86_401, None, False, float("nan"))),
         ("limits", "timeout_s", (0.1, 3600), (0, 3600.1, float("inf"))),
         ("limits", "memory_mb", (16, 1_048_576), (15, 1_048_577)),
         ("limits", "cpu", (0.01, 1024), (0, 1025)),
@@ -49,6 +50,47 @@ def test_bounds(table: str, key: str, allowed: tuple[Any, ...], refused: tuple[A
     for value in refused:
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert({"name": "a", table: {key: value}}, FunctionSpec)
+
+
+def test_a_spec_from_before_a_key_was_there_has_its_default() -> None:
+    scale = msgspec.json.decode(b'{"name": "a", "scale": {"min": 1, "idle_s": 5}}', type=FunctionSpec).scale
+    assert scale == Scale(min=1, idle_s=5)
+    assert (scale.pause_after_s, scale.window) == (30, [])
+
+
+def windowed(*windows: dict[str, Any], maximum: int = 20) -> dict[str, Any]:
+    return {"name": "a", "scale": {"max": maximum, "window": list(windows)}}
+
+
+def test_a_window_is_a_minimum_for_what_its_cron_matches() -> None:
+    scale = msgspec.convert(windowed({"cron": "* 8-17 * * mon-fri", "min": 2}, maximum=2), FunctionSpec).scale
+    assert scale.window == [Window("* 8-17 * * mon-fri", 2)]
+
+
+@pytest.mark.parametrize(
+    ("window", "said"),
+    [
+        ({"cron": "* * * *", "min": 1}, "regex"),
+        ({"cron": "* * * * * *", "min": 1}, "regex"),
+        ({"cron": "* * * *\n*", "min": 1}, "regex"),
+        ({"cron": "* * * * *\n", "min": 1}, "regex"),
+        ({"cron": "@daily", "min": 1}, "regex"),
+        ({"cron": "* * * * *" + "," * 200, "min": 1}, "length <= 200"),
+        ({"cron": "* 24 * * *", "min": 1}, "its hour is 24: expected 0 to 23"),
+        ({"cron": "* * * * *", "min": 21}, r"window\[1\].min = 21: expected at most max, which is 20"),
+        ({"cron": "* * * * *", "min": -1}, ">= 0"),
+        ({"cron": "* * * * *"}, "missing required field `min`"),
+        ({"cron": "* * * * *", "min": 1, "max": 1}, "unknown field"),
+    ],
+)
+def test_a_wrong_window(window: dict[str, Any], said: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=said):
+        msgspec.convert(windowed({"cron": "* * * * *", "min": 1}, window), FunctionSpec)
+
+
+def test_windows_are_bounded() -> None:
+    with pytest.raises(msgspec.ValidationError, match="length <= 100"):
+        msgspec.convert(windowed(*[{"cron": "* * * * *", "min": 1}] * 101), FunctionSpec)
 
 
 def test_a_burst_goes_with_a_rate() -> None:

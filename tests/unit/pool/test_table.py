@@ -3,7 +3,7 @@
 import msgspec
 
 from plat.feed import FunctionEntry, VersionEntry
-from plat.model import VersionSpec
+from plat.model import VersionSpec, Window
 from pool.table import FunctionTable, is_live, route_of
 
 SPEC = VersionSpec("python", "main.handler", "body", 4, 12.0, 128, 1.0, {"A": "secret"})
@@ -93,6 +93,8 @@ def test_functions_that_keep_instances() -> None:
     assert table.with_minimum() == []
     table.replace([function("c", minimum=1)], [])
     assert names(table.with_minimum()) == ["c"]
+    table.replace([msgspec.structs.replace(function("d"), windows=[Window("* * * * *", 1)])], [])
+    assert names(table.with_minimum()) == ["d"]
 
 
 def test_a_route_tells_what_routers_need_and_no_secret() -> None:
