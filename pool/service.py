@@ -31,6 +31,7 @@ from pool.lifecycle import State
 from pool.logbook import LogBook
 from pool.metrics import PoolMetrics
 from pool.reconcile import discovered, plan
+from pool.sole import sole_pool
 from pool.table import FunctionTable
 from pool.warm import WarmStock
 from pool.warm_targets import WarmTargets
@@ -304,6 +305,11 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
     Raises PlatError or OSError if it cannot start.
     """
+    with sole_pool(settings.data_dir):
+        await _serve(settings, stop)
+
+
+async def _serve(settings: Settings, stop: asyncio.Event) -> None:
     name = await choose_driver(settings)
     pool = Pool(settings, make_driver(settings, name))
     await pool.open()
