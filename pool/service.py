@@ -5,10 +5,7 @@ import os
 import random
 import time
 from collections.abc import Iterable
-from importlib.metadata import entry_points
 
-import aiodocker
-import aiohttp
 import msgspec
 from aiohttp import web
 
@@ -23,6 +20,7 @@ from plat.web import json_response, problems, start_site
 from pool.code import CodeCache
 from pool.dispatch import Dispatcher
 from pool.drivers.base import Driver, Exited, Kind, Listener, Written
+from pool.drivers.choice import choose_driver, make_driver
 from pool.feed import RouterLinks, follow_control
 from pool.fleet import Fleet
 from pool.launcher import Launcher
@@ -45,7 +43,6 @@ LIST_AGAIN_S = 60.0
 PRUNE_S = 600.0
 LIST_RETRY_S = (0.2, 5.0)
 STOP_GRACE_S = 5.0
-ENGINE_ANSWER_S = 2.0
 LOG_TAIL_DEFAULT = 100
 LOG_TAIL_LIMIT = 10_000
 KINDS_AGAIN_S = 1.0
@@ -272,32 +269,6 @@ class Pool:
 
 def machine_memory_mb() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024**2
-
-
-def make_driver(settings: Settings, name: str) -> Driver:
-    """The driver of that name, from the entry points `plat.drivers`: ours are found like anybody's."""
-    found = entry_points(group="plat.drivers", name=name)
-    if not found:
-        known = ", ".join(sorted(each.name for each in entry_points(group="plat.drivers")))
-        raise PlatError("invalid", f'There is no driver "{name}"; installed are: {known}.')
-    driver: Driver = next(iter(found)).load()(settings)
-    return driver
-
-
-async def choose_driver(settings: Settings) -> str:
-    """`auto`: Docker where an engine answers and has our images, else processes."""
-    if settings.driver != "auto":
-        return settings.driver
-    try:
-        async with asyncio.timeout(ENGINE_ANSWER_S), aiodocker.Docker() as engine:
-            await engine.images.inspect(settings.docker_python_image)
-    except (aiodocker.DockerError, aiohttp.ClientError, OSError, ValueError, TimeoutError) as error:
-        log.info(
-            "functions run as processes: no Docker engine with our images (deploy/build-images)",
-            detail=str(error),
-        )
-        return "process"
-    return "docker"
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:

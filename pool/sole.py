@@ -17,10 +17,9 @@ def sole_pool(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            file.seek(0)
             pid = file.read(20).decode("ascii", "replace") or "?"
-            detail = (
-                f"Another pool (pid {pid}) uses {folder}: stop it, or choose another folder with PLAT_DATA."
-            )
+            detail = f"Another pool (pid {pid}) uses {folder}: stop it, or choose another with PLAT_DATA."
             raise PlatError("internal", detail) from error
         file.truncate(0)
         file.write(str(os.getpid()).encode())

@@ -85,9 +85,9 @@ class Rig:
         self.sent: dict[str, list[ToRouter]] = {}
         self._grants: Counter[str] = Counter()
         artifacts = FolderArtifacts(folder / "artifacts")
-        launcher = Launcher(driver, CodeCache(artifacts, folder), LogBook(folder / "logs"))
+        self.launcher = Launcher(driver, CodeCache(artifacts, folder), LogBook(folder / "logs"))
         self.stock = WarmStock(driver, WarmTargets(warm, 16), 30.0)
-        self.fleet = Fleet(driver, launcher, self.stock, self.ledger, PoolMetrics(), 30.0)
+        self.fleet = Fleet(driver, self.launcher, self.stock, self.ledger, PoolMetrics(), 30.0)
         self.dispatcher = Dispatcher(
             self.table,
             self.fleet,

@@ -1,0 +1,42 @@
+"""Which driver a platform has: the one that its settings name, or the better one of those that work here."""
+
+import asyncio
+from importlib.metadata import entry_points
+
+import aiodocker
+import aiohttp
+
+from plat.errors import PlatError
+from plat.logs import get_logger
+from plat.settings import Settings
+from pool.drivers.base import Driver
+
+log = get_logger(__name__)
+
+ENGINE_ANSWER_S = 2.0
+
+
+def make_driver(settings: Settings, name: str) -> Driver:
+    """The driver of that name, from the entry points `plat.drivers`: ours are found like anybody's."""
+    found = entry_points(group="plat.drivers", name=name)
+    if not found:
+        known = ", ".join(sorted(each.name for each in entry_points(group="plat.drivers")))
+        raise PlatError("invalid", f'There is no driver "{name}"; installed are: {known}.')
+    driver: Driver = next(iter(found)).load()(settings)
+    return driver
+
+
+async def choose_driver(settings: Settings) -> str:
+    """`auto`: Docker where an engine answers and has our images, else processes."""
+    if settings.driver != "auto":
+        return settings.driver
+    try:
+        async with asyncio.timeout(ENGINE_ANSWER_S), aiodocker.Docker() as engine:
+            await engine.images.inspect(settings.docker_python_image)
+    except (aiodocker.DockerError, aiohttp.ClientError, OSError, ValueError, TimeoutError) as error:
+        log.info(
+            "functions run as processes: no Docker engine with our images (deploy/build-images)",
+            detail=str(error),
+        )
+        return "process"
+    return "docker"
