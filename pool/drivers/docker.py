@@ -2,32 +2,36 @@
 
 import asyncio
 import math
-import os
-from datetime import UTC, datetime
+import random
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from plat.artifacts import remove_tree
+import msgspec
+
 from plat.errors import PlatError
 from plat.logs import get_logger
 from plat.settings import Settings
-from plat.tasks import cancel, spawn
+from plat.tasks import cancel, spawn, subtask
+from pool.drivers import docker_refusals as refusals
 from pool.drivers import docker_spec as spec
-from pool.drivers import exits, folder
-from pool.drivers.base import Exited, Listener, Running, StartOrder
+from pool.drivers import exits
+from pool.drivers.base import Exited, Kind, Listener, Placed, Running, StartOrder, WarmOrder
+from pool.drivers.docker_cause import cause_of
 from pool.drivers.docker_engine import Engine, EngineRefusalError, Json
-from pool.drivers.docker_events import Event, EventWatch
+from pool.drivers.docker_events import Event, EventWatch, backoff_s
+from pool.drivers.docker_folders import Folders
 from pool.drivers.docker_instance import DockerInstance
+from pool.drivers.docker_launch import Launcher
 from pool.drivers.docker_logs import ContainerLog
-from pool.drivers.docker_network import make_network
-from pool.drivers.exits import Cause
+from pool.drivers.environment import load_order
+from pool.drivers.tree import link_tree
 
 log = get_logger(__name__)
 
 list_ = list  # inside the class, the name is the driver's method
 
-KILLED = 137
-OOM_EVENT_S = 0.5
-"""The engine tells of a death and of its lack of memory in either order; they are milliseconds apart."""
+NAMING_S = 1.0
+"""How long `close` waits for the engine to note whose an instance has become."""
 
 
 class DockerDriver:
@@ -38,13 +42,10 @@ class DockerDriver:
     def __init__(self, settings: Settings, url: str | None = None) -> None:
         self._settings = settings
         self._url = url
-        self._folder = settings.run_dir / "instances"
         self._instances: dict[str, DockerInstance] = {}
         self._starting: set[str] = set()
         self._finishing: set[asyncio.Task[None]] = set()
         self._listing = asyncio.Lock()
-        self._network = asyncio.Lock()
-        self._network_is_there = False
 
     async def open(self, listener: Listener) -> None:
         self._listener = listener
@@ -60,38 +61,118 @@ class DockerDriver:
             await self._engine.close()
             raise
         self._place = spec.Place.of(self._settings, int(info["NCPU"]))
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folders = Folders(self._settings, self._place)
+        self._launcher = Launcher(self._settings, self._engine, self._place, self._folders, self._hold)
         watch = EventWatch(self._engine, spec.FUNCTION, self._connected, self._seen)
         self._watcher = spawn(watch.run(), "Docker events")
 
     async def close(self) -> None:
+        namings = [each.naming for each in self._instances.values() if each.naming is not None]
+        if namings:
+            await asyncio.wait(namings, timeout=NAMING_S)
         await cancel(self._watcher, *self._finishing)
         await asyncio.gather(*(instance.close() for instance in self._instances.values()))
         self._instances.clear()
         await self._engine.close()
 
+    # --- start
+
     async def start(self, order: StartOrder) -> Running:
         """Cancelled, it first waits for what it asked the engine for, so as to undo it."""
+        return await self._launch(order)
+
+    async def warm(self, order: WarmOrder) -> Running:
+        """Cancelled, as `start`."""
+        return await self._launch(order)
+
+    async def _launch(self, order: StartOrder | WarmOrder) -> Running:
         self._starting.add(order.instance)
-        launch = spawn(self._attempt(order), f"start of instance {order.instance}")
+        launch = spawn(self._launcher.attempt(order), f"start of instance {order.instance}")
         try:
             launched = await asyncio.shield(launch)
             if isinstance(launched, PlatError):
                 raise launched
         except BaseException:
             await asyncio.wait([launch])
-            await self._undo(order)
+            await self._launcher.undo(order, self._instances.pop(order.instance, None))
             raise
         finally:
             self._starting.discard(order.instance)
         launched.launched.set()
         return launched.running
 
+    # --- what a warm instance becomes
+
+    async def place(self, order: StartOrder) -> Placed:
+        """Cancelled, it first waits for the links, so that whoever stops the instance finds them all."""
+        found = await self._known(order.instance)
+        if found.running.kind is None:
+            raise refusals.no_use(order.instance, "has a function already")
+        version = order.version
+        assert found.running.kind == Kind.of(version.spec), "a version of another kind"
+        found.become(
+            msgspec.structs.replace(
+                found.running,
+                version_id=version.id,
+                function=version.function,
+                number=version.number,
+                kind=None,
+            )
+        )
+        try:
+            if not self._folders.seal(order.instance):
+                raise refusals.no_use(order.instance, "does not listen yet")
+            await _in_a_thread(lambda: link_tree(order.code, self._folders.code(order.instance)))
+        except OSError as error:
+            raise refusals.code_refused(error, order) from error
+        # The call does not wait for it. Killed before it is done, the pool finds a warm one that is none.
+        note = self._note(found, spec.placed_name(order))
+        found.naming = spawn(note, f"name of instance {order.instance}")
+        return Placed(found.running, load_order(order, code=spec.CODE))
+
+    async def _note(self, instance: DockerInstance, name: str) -> None:
+        """Whose it is, where a container cannot forge it. Until the engine has done it, or it is gone."""
+        failures = 0
+        while not instance.ended:
+            try:
+                await self._engine.rename(instance.container, name)
+                return
+            except EngineRefusalError as error:
+                if error.status == refusals.GONE:
+                    return
+                log.warning("an instance cannot be renamed", instance=name, error=error.message)
+            except PlatError as error:
+                log.debug("an instance cannot be renamed yet", instance=name, error=error.detail)
+            await asyncio.sleep(backoff_s(failures, random.random()))  # noqa: S311
+            failures += 1
+
+    # --- pause
+
+    async def pause(self, instance: str) -> None:
+        await self._switch(instance, self._engine.pause, paused=True)
+
+    async def resume(self, instance: str) -> None:
+        await self._switch(instance, self._engine.unpause, paused=False)
+
+    async def _switch(self, instance: str, switch: Callable[[str], Awaitable[None]], *, paused: bool) -> None:
+        """A refusal is none where the container is as it should be."""
+        found = await self._known(instance)
+        try:
+            await switch(found.container)
+        except EngineRefusalError as error:
+            state = await self._engine.inspect(found.container)
+            if state is None or not refusals.is_as_wanted(state, paused=paused):
+                word = "paused" if paused else "resumed"
+                raise refusals.no_use(instance, f"cannot be {word}: {error.message}") from error
+
+    # --- stop
+
     async def stop(self, instance: str, grace_s: float) -> None:
-        """Cancelled, the instance may go on; stop it again. Any number may stop it at once."""
-        if instance not in self._instances:
-            await self.list()
-        found = self._instances.get(instance)
+        """Cancelled, the instance may go on; stop it again. Any number may stop it at once.
+
+        The engine resumes a paused one, so that it ends in order.
+        """
+        found = await self._find(instance)
         if found is None:
             return
         found.stopping = True
@@ -99,8 +180,20 @@ class DockerDriver:
             await self._engine.stop(found.container, math.ceil(grace_s))
             await self._finish(found)
         except EngineRefusalError as error:
-            detail = f"The Docker engine refused to stop instance {instance}: {error.message}."
-            raise PlatError("engine_unavailable", detail) from error
+            raise refusals.refused(error, f"stop instance {instance}") from error
+
+    async def _known(self, instance: str) -> DockerInstance:
+        found = await self._find(instance)
+        if found is None:
+            raise refusals.no_use(instance, "is gone")
+        return found
+
+    async def _find(self, instance: str) -> DockerInstance | None:
+        if instance not in self._instances:
+            await self.list()
+        return self._instances.get(instance)
+
+    # --- list
 
     async def list(self) -> list[Running]:
         """Also watches what it finds, and clears away what is left of instances that are gone."""
@@ -108,11 +201,10 @@ class DockerDriver:
             async with self._listing:
                 return await self._list()
         except EngineRefusalError as error:
-            detail = f"The Docker engine cannot list its containers: {error.message}."
-            raise PlatError("engine_unavailable", detail) from error
+            raise refusals.refused(error, "list its containers") from error
 
     async def _list(self) -> "list_[Running]":
-        folders = await asyncio.to_thread(lambda: list(self._folder.iterdir()))
+        folders = await asyncio.to_thread(self._folders.found)
         known = set(self._instances) - self._starting
         ours = await self._engine.list(f"{spec.OWNER}={self._place.owner}", everything=True)
         labelled = await self._engine.list(spec.FUNCTION, everything=False)
@@ -122,26 +214,34 @@ class DockerDriver:
                 await self._take(name, summary)
         for name in known - found.keys():
             self._finish_later(name)
-        # The folders were listed first: one made since then belongs to a start under way.
-        keep = found.keys() | self._starting | self._instances.keys()
-        await asyncio.to_thread(_clear, [path for path in folders if path.name not in keep])
+        await self._clear(folders, found.keys() | self._starting | self._instances.keys())
         foreign = [
             spec.foreign(each) for each in labelled if spec.is_foreign(each["Labels"], self._place.owner)
         ]
-        running = [spec.ours(each, self._folder) for each in found.values() if each["State"] in spec.RUNS]
+        running = [self._listed(each) for each in found.values() if each["State"] in spec.RUNS]
         return [*running, *(each for each in foreign if each is not None)]
+
+    async def _clear(self, folders: "list_[Path]", keep: set[str]) -> None:
+        """The folders were listed first: one made since then belongs to a start under way."""
+        await asyncio.to_thread(self._folders.clear, [path for path in folders if path.name not in keep])
+
+    def _listed(self, summary: Json) -> Running:
+        """What a warm one has become is known here before the engine has noted it."""
+        running = spec.ours(summary, self._folders.runs)
+        held = self._instances.get(running.instance)
+        return running if held is None else msgspec.structs.replace(held.running, paused=running.paused)
 
     async def _take(self, name: str, summary: Json) -> None:
         """Watch a container that runs; clear away one that does not, and tell of it if we watched it."""
         if summary["State"] == "created":  # by a pool that was killed before it could start it
             await self._engine.remove(summary["Id"])
         elif summary["State"] in spec.RUNS and name not in self._instances:
-            instance = self._hold(spec.ours(summary, self._folder), summary["Id"])
+            instance = self._hold(spec.ours(summary, self._folders.runs), summary["Id"])
             instance.launched.set()
-            instance.follow()
+            self._launcher.watch(instance)
         elif summary["State"] in spec.STOPPED:
             if name not in self._instances:
-                instance = self._hold(spec.ours(summary, self._folder), summary["Id"])
+                instance = self._hold(spec.ours(summary, self._folders.runs), summary["Id"])
                 instance.launched.set()
                 instance.stopping = True
             self._finish_later(name)
@@ -158,63 +258,7 @@ class DockerDriver:
         self._instances[running.instance] = instance
         return instance
 
-    async def _attempt(self, order: StartOrder) -> DockerInstance | PlatError:
-        """An error is returned, not raised: it is the caller's to hear of, not the task log's."""
-        try:
-            return await self._launch(order)
-        except EngineRefusalError as error:
-            self._network_is_there = False  # perhaps that is what it lacked: look again next time
-            return _start_error(error, order, spec.image_of(self._settings, order.version.spec.runtime))
-        except PlatError as error:
-            return error
-        except OSError as error:
-            return PlatError(
-                "instance_start_failed", f"Instance {order.instance} has no run folder: {error}."
-            )
-
-    async def _launch(self, order: StartOrder) -> DockerInstance:
-        image = spec.image_of(self._settings, order.version.spec.runtime)
-        if image is None:
-            detail = f'The runtime "{order.version.spec.runtime}" has no image; python and node have.'
-            raise PlatError("instance_start_failed", detail)
-        await self._make_network()
-        run = self._make_run_folder(order.instance)
-        config = spec.container(order, image, self._place, run)
-        container = await self._engine.create(config, spec.container_name(order))
-        address = f"unix:{run / spec.SOCKET}"
-        version = order.version
-        running = Running(
-            order.instance, version.id, version.function, version.number, address, datetime.now(UTC)
-        )
-        instance = self._hold(running, container)
-        await self._engine.start(container)
-        instance.follow()
-        return instance
-
-    def _make_run_folder(self, instance: str) -> Path:
-        path = self._folder / instance
-        path.mkdir(mode=0o700)
-        if os.getuid() != self._place.user:
-            os.chown(path, self._place.user, self._place.user)
-        return path
-
-    async def _make_network(self) -> None:
-        async with self._network:
-            if not self._network_is_there:
-                await make_network(self._engine, self._place.network)
-                self._network_is_there = True
-
-    async def _undo(self, order: StartOrder) -> None:
-        instance = self._instances.pop(order.instance, None)
-        if instance is not None:
-            instance.stopping = instance.ended = True
-            instance.launched.set()
-            await instance.close()
-        try:
-            await self._engine.remove(spec.container_name(order))
-        except (PlatError, EngineRefusalError) as error:
-            log.warning("a failed start is cleared away later", instance=order.instance, error=str(error))
-        await asyncio.to_thread(remove_tree, self._folder / order.instance)
+    # --- what the engine tells
 
     async def _connected(self) -> None:
         await self.list()
@@ -234,6 +278,8 @@ class DockerDriver:
                 self._finish_later(name)
             case "start" if name not in self._instances and name not in self._starting:
                 self._listener.changed()
+
+    # --- the end of an instance
 
     def _finish_later(self, name: str) -> None:
         instance = self._instances.get(name)
@@ -255,58 +301,27 @@ class DockerDriver:
         async with instance.finishing:
             if instance.ended:
                 return
-            cause = exits.UNKNOWN if instance.stopping else await self._cause(instance)
-            if cause is None:
-                return
+            cause = exits.UNKNOWN
+            if not instance.stopping:
+                found = await cause_of(self._engine, instance.container, instance.out_of_memory)
+                if found is None:
+                    return
+                cause = found
             await instance.read_last_lines()
             await self._engine.remove(instance.container)
-            await asyncio.to_thread(remove_tree, self._folder / instance.running.instance)
-            del self._instances[instance.running.instance]
             instance.ended = True
+            await instance.close()
+            await asyncio.to_thread(self._folders.remove, instance.running.instance)
+            del self._instances[instance.running.instance]
         if not instance.stopping:
             self._listener.exited(Exited(instance.running.instance, cause.reason, cause.detail))
 
-    async def _cause(self, instance: DockerInstance) -> Cause | None:
-        """None: it runs."""
-        state = await self._engine.inspect(instance.container)
-        if state is not None and _looks_killed(state) and not instance.out_of_memory.is_set():
-            try:
-                async with asyncio.timeout(OOM_EVENT_S):
-                    await instance.out_of_memory.wait()
-            except TimeoutError:
-                state = await self._engine.inspect(instance.container)
-        if state is None:
-            return exits.REMOVED
-        return _cause_in(state, instance.out_of_memory.is_set())
 
-
-def _clear(paths: "list_[Path]") -> None:
-    for path in paths:
-        if not (path / folder.RECORD).exists():  # with one it is the process driver's
-            remove_tree(path)
-
-
-def _looks_killed(state: Json) -> bool:
-    return bool(state["State"]["ExitCode"] == KILLED and not state["State"]["OOMKilled"])
-
-
-def _cause_in(state: Json, out_of_memory: bool) -> Cause | None:
-    """From `GET /containers/<id>/json`."""
-    if state["State"]["Running"]:
-        return None
-    limit_mb = state["HostConfig"]["Memory"] // (1024 * 1024)
-    out_of_memory = out_of_memory or state["State"]["OOMKilled"]
-    return exits.from_container(state["State"]["ExitCode"], out_of_memory=out_of_memory, limit_mb=limit_mb)
-
-
-def _start_error(error: EngineRefusalError, order: StartOrder, image: str | None) -> PlatError:
-    version = order.version
-    if error.status == 404 and "no such image" in error.message.lower():
-        detail = f'The image "{image}" is missing. Build it: deploy/build-images {version.spec.runtime}'
-        return PlatError("instance_start_failed", detail)
-    if "no space left on device" in error.message.lower():
-        return PlatError("disk_full", f"{error.message}. Free some space and try again.")
-    return PlatError(
-        "instance_start_failed",
-        f"The Docker engine cannot start {version.function} version {version.number}: {error.message}.",
-    )
+async def _in_a_thread(work: Callable[[], object]) -> None:
+    """Cancelled, it ends when the thread has."""
+    working = subtask(asyncio.to_thread(work), "work in a thread")
+    try:
+        await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        raise

@@ -18,7 +18,7 @@ from plat.errors import PlatError
 DEFAULT_URL = "unix:///var/run/docker.sock"
 REQUEST_TIMEOUT_S = 60
 CONNECT_TIMEOUT_S = 5
-SUMMARY_KEYS = ("Id", "State", "Labels", "Created", "NetworkSettings")
+SUMMARY_KEYS = ("Id", "Names", "State", "Labels", "Created", "NetworkSettings")
 _NO_CONNECTION = 900
 """aiodocker's own status for an engine that it cannot connect to."""
 
@@ -69,6 +69,20 @@ class Engine:
     async def start(self, container: str) -> None:
         with self._translated():
             await self._docker.containers.container(container).start()
+
+    async def rename(self, container: str, name: str) -> None:
+        with self._translated():
+            await self._docker.containers.container(container).rename(name)
+
+    async def pause(self, container: str) -> None:
+        """One that is paused already is refused."""
+        with self._translated():
+            await self._docker.containers.container(container).pause()
+
+    async def unpause(self, container: str) -> None:
+        """One that is not paused is refused."""
+        with self._translated():
+            await self._docker.containers.container(container).unpause()
 
     async def stop(self, container: str, grace_s: int) -> None:
         """Returns when it has ended; one that is gone or stopped already is no error."""

@@ -19,7 +19,7 @@ log = get_logger(__name__)
 
 FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 5.0
-EVENTS = ("start", "die", "oom", "destroy", "pause", "unpause")
+EVENTS = ("start", "die", "oom", "destroy")
 
 
 class Event(NamedTuple):

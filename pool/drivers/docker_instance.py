@@ -18,8 +18,16 @@ class DockerInstance:
         self.out_of_memory = asyncio.Event()
         self.ended = False
         self.finishing = asyncio.Lock()
+        self.sealing: asyncio.Task[None] | None = None
+        self.naming: asyncio.Task[None] | None = None
+        """Where it was given a function: the engine is being told whose it is."""
         self._log = log
         self._follower: asyncio.Task[None] | None = None
+
+    def become(self, running: Running) -> None:
+        """A warm instance was given a function."""
+        self.running = running
+        self._log.become(running)
 
     def follow(self) -> None:
         self._follower = spawn(self._log.follow(), f"log of instance {self.running.instance}")
@@ -31,5 +39,4 @@ class DockerInstance:
         await self._log.finish(self._follower)
 
     async def close(self) -> None:
-        if self._follower is not None:
-            await cancel(self._follower)
+        await cancel(*(task for task in (self._follower, self.sealing, self.naming) if task is not None))

@@ -59,6 +59,10 @@ class Assembler:
         self._running = running
         self._begun: dict[str, bytes] = {"stdout": b"", "stderr": b""}
 
+    def become(self, running: Running) -> None:
+        """Lines from now on are of another: a warm instance was given a function."""
+        self._running = running
+
     def add(self, piece: Piece) -> Written | None:
         content = self._begun[piece.stream] + piece.content
         whole = content.endswith(b"\n")
@@ -102,6 +106,9 @@ class ContainerLog:
         # Times only grow within one stream: each has its own writer in the engine.
         self._seen_ns = {"stdout": seen_ns, "stderr": seen_ns}
         self._ended = asyncio.Event()
+
+    def become(self, running: Running) -> None:
+        self._assembler.become(running)
 
     async def follow(self) -> None:
         """Until `finish`, or cancelled, or the container is gone."""

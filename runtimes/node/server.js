@@ -11,6 +11,7 @@ const { Connection } = require("./connection.js");
 const { load } = require("./loader.js");
 const { OrderError, fromEnviron } = require("./order.js");
 const { PREFIX, Pages } = require("./pages.js");
+const { sealed } = require("./seal.js");
 
 const BACKLOG = 1024;
 
@@ -43,6 +44,7 @@ class Instance {
   }
 
   async #load(order) {
+    await sealed(this.#socketPath);
     try {
       this.#call = callerOf(await load(order), order);
     } catch (error) {

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from . import handlers, loader, order, pages
+from . import handlers, loader, order, pages, seal
 from .blocking import BlockingEngine, leave
 from .door import Door
 
@@ -24,6 +24,7 @@ class Instance:
         self._is_stopping = False
         self._pages = pages.Pages(instance, self._orders.put, self._in_flight)
         self._door = Door(path, self._pages)
+        self._path = path
 
     def run(self, given: order.Order | None) -> None:
         """Serve until SIGTERM; without a given order wait for one."""
@@ -34,6 +35,7 @@ class Instance:
         if given is None:
             _preload()
             given = self._orders.get()
+        seal.wait(self._path)
         try:
             serve, stop_serving = self._load(given)
         except loader.LoadError as error:

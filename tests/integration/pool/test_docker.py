@@ -200,10 +200,10 @@ async def test_what_a_killed_pool_created_and_never_started_is_removed(docker_pl
     place = docker_spec.Place(docker_spec.owner_of(docker_platform.settings), "none", 1, 1000)
     config = docker_spec.container(order, "unused", place, Path("/nowhere"))
     labels = [f"--label={name}={value}" for name, value in config["Labels"].items()]
-    docker("create", "--name", docker_spec.container_name(order), *labels, "plat-runtime-python")
+    docker("create", "--name", docker_spec.name_of(order), *labels, "plat-runtime-python")
     async with docker_platform.open() as driver:
         assert await driver.list() == []
-    assert docker("ps", "--all", "--quiet", "--filter", f"name={docker_spec.container_name(order)}") == ""
+    assert docker("ps", "--all", "--quiet", "--filter", f"name={docker_spec.name_of(order)}") == ""
 
 
 # --- an engine that goes away

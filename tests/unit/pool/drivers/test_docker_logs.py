@@ -39,6 +39,13 @@ def test_a_line_knows_whose_it_is_and_when_it_was(assembler: Assembler) -> None:
     assert (written.stream, written.time, written.message) == ("stderr", TIME, "hi")
 
 
+def test_lines_are_of_what_it_has_become(assembler: Assembler) -> None:
+    assembler.become(Running("i1", "v2", "other", 3, "unix:/x", TIME))
+    written = assembler.add(Piece("stdout", TIME_NS, b"hi\n"))
+    assert written is not None
+    assert (written.instance, written.function, written.number) == ("i1", "other", 3)
+
+
 def test_pieces_of_one_line_are_joined_per_stream(assembler: Assembler) -> None:
     assert assembler.add(Piece("stdout", 1, b"a" * 16384)) is None
     other = assembler.add(Piece("stderr", 2, b"between\n"))
