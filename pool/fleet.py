@@ -192,6 +192,7 @@ class Fleet:
 
     def _ready(self, member: Member) -> None:
         member.become(State.READY)
+        member.ready_at = time.monotonic()
         self._ledger.open(member.id, member.version.id, member.version.spec.concurrency, time.monotonic())
         if self.observer is not None:
             self.observer.instance_ready(member)
@@ -334,6 +335,8 @@ class Fleet:
             return
         if not member.stopping:
             member.stopping = True
+            now = time.monotonic()
+            self.backoff.died(member.version.id, now - member.ready_at, now)
             self._gone(member, exited)
             self._clean_up(exited.instance)
 

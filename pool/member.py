@@ -22,6 +22,8 @@ class Member:
         self.address = ""
         self.started_at = datetime.now(UTC)
         self.died: asyncio.Future[Exited] = asyncio.get_running_loop().create_future()
+        self.ready_at = float("-inf")
+        """Monotonic; of one that was adopted it is not known."""
         self.drain_by = float("inf")
         self.stopping = False
         self.resuming = False

@@ -40,7 +40,7 @@ class Need(Struct, frozen=True, kw_only=True):
     """Of the ready ones."""
     paused: tuple[IdleInstance, ...] = ()
     retry_at: float
-    """After a failed start: no new attempt before this time."""
+    """After failed starts, or short lives: no new start before this time."""
     room: int = NO_LIMIT
     """New instances that the machine has memory for, what may be evicted for them counted in."""
 
@@ -92,7 +92,7 @@ def _more(need: Need, wanted: int, serving: int, now: float) -> Decision:
     late, short = now < need.retry_at and missing > 0, start < missing
     if late:
         start = 0
-        why += f"; the last start failed, the next attempt is in {need.retry_at - now:.1f} s"
+        why += f"; instances fail, the next start is in {need.retry_at - now:.1f} s"
     elif short:
         why += f"; the machine has memory for {start} of {missing} more"
     saturated = bool(need.queued) and not (start or resume or need.on_the_way or late)

@@ -140,6 +140,7 @@ class Pool:
             await asyncio.sleep(PRUNE_S)
             used = {version.digest for version in self.table.versions.values()}
             used |= {member.version.digest for member in self.fleet.members()}
+            self.fleet.backoff.keep(self.table.versions)
             await self.code.prune(used)
 
     async def tick(self) -> None:
