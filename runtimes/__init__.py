@@ -22,13 +22,16 @@ class Runtime:
     template: Path
     """The folder that `plat init` copies."""
     dockerfile: Path
+    fork_argv: tuple[str, ...] = ()
+    """How a process is started that makes instances by fork, where there is such a thing."""
 
 
-def _runtime(name: str, *command: str) -> Runtime:
+def _runtime(name: str, *command: str, fork_argv: tuple[str, ...] = ()) -> Runtime:
     folder = _HERE / name
-    return Runtime(name, folder, command, folder / "template", folder / "Dockerfile")
+    return Runtime(name, folder, command, folder / "template", folder / "Dockerfile", fork_argv)
 
 
 # -S: a function must not see the packages that the platform itself is installed with.
-PYTHON = _runtime("python", sys.executable, "-S", str(_HERE / "python"))
+_PYTHON = (sys.executable, "-S", str(_HERE / "python"))
+PYTHON = _runtime("python", *_PYTHON, fork_argv=(*_PYTHON, "fork-server"))
 NODE = _runtime("node", "node", str(_HERE / "node" / "server.js"))

@@ -5,33 +5,22 @@ Linux only (pidfd_open, 5.3). Decides nothing: the driver says when to stop it a
 
 import asyncio
 import os
-import resource
 import signal
-import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
-
-import msgspec
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, suppress
 
 from pool.drivers import exits, procfs
 from pool.drivers.exits import Cause
 from pool.drivers.folder import STREAMS, Folder, Record, Stream
+from pool.drivers.fork_process import ForkProcess
 from pool.drivers.logfile import LogFile
 
 
-class _Process(subprocess.Popen[bytes]):
-    """Outlives the pool and is reaped through its pidfd: what Popen does when dropped is wrong here."""
-
-    def __del__(self) -> None:
-        """No warning that it still runs, no reaping behind our back."""
-
-
 class Child:
-    """Holds file descriptors until `close`."""
+    """Holds file descriptors until `close`. `parent` made it by fork, and is asked how it ended."""
 
-    def __init__(self, folder: Folder, record: Record) -> None:
-        """Of a process that lives, or is our child and was not reaped. Raises ProcessLookupError."""
+    def __init__(self, folder: Folder, record: Record, parent: ForkProcess | None = None) -> None:
+        """Of a process that lives or was not reaped. Raises ProcessLookupError, and OSError."""
         if record.pid is None:
             raise ProcessLookupError(record.instance)
         self.folder = folder
@@ -45,8 +34,25 @@ class Child:
         """It has exited; its last lines are being read."""
         self.ended = asyncio.Event()
         """Set when nothing of it is left."""
-        self._pidfd = os.pidfd_open(self.pid)
-        self._logs = {stream: LogFile(folder.log(stream)) for stream in STREAMS}
+        self._parent = parent
+        with ExitStack() as undo:
+            self._pidfd = os.pidfd_open(self.pid)
+            undo.callback(os.close, self._pidfd)
+            self._logs = {
+                stream: undo.enter_context(closing(LogFile(folder.log(stream)))) for stream in STREAMS
+            }
+            undo.pop_all()
+
+    @property
+    def is_paused(self) -> bool:
+        stat = procfs.stat_of(self.pid)
+        return stat is not None and stat.state == "T"
+
+    def become(self, record: Record) -> None:
+        """The same process, of a version now. Raises OSError, and is what it was then."""
+        self.folder.write(record)
+        self.record = record
+        self.running = self.folder.running(record)
 
     def on_exit(self, call: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
@@ -64,22 +70,45 @@ class Child:
             log.close()
 
     def terminate(self) -> None:
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGTERM)
+        """SIGTERM. It wakes a paused one, which sees the signal before it goes on."""
+        self._signal(signal.SIGTERM)
+        if self.is_paused:
+            self.resume(procfs.pids())
 
     def kill(self) -> None:
         """The process and all that it started in its session."""
+        self._signal(signal.SIGKILL)
         procfs.kill_session(self.pid, self.record.started)
 
-    def reap(self) -> Cause:
-        """How it ended; a process that an earlier pool started is not our child, and cannot be asked."""
+    def pause(self, processes: Iterable[int]) -> bool:
+        """Stop those of `processes` that are of its session; whether all of them stand still."""
+        going = {stat.group for stat in procfs.living(processes, self.pid) if stat.state in "RS"}
+        procfs.signal_groups(going, signal.SIGSTOP)
+        return not going
+
+    def resume(self, processes: Iterable[int]) -> None:
+        groups = {stat.group for stat in procfs.living(processes, self.pid)}
+        procfs.signal_groups(groups, signal.SIGCONT)
+
+    async def reap(self) -> Cause:
+        """How it ended. Of a process that is no child of ours, nor of our fork server, nobody can tell."""
+        if self._parent is not None and (cause := await self._parent.reap(self.pid)) is not None:
+            return self.cause or cause
+        cause = self._wait()
+        return self.cause or cause
+
+    def _wait(self) -> Cause:
         try:
             result = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
         except ChildProcessError:
-            return self.cause or exits.UNKNOWN
+            return exits.UNKNOWN
         if result is None:
             raise RuntimeError(f"process {self.pid} is reaped before it ended")
-        return self.cause or exits.from_wait(result)
+        return exits.from_wait(result.si_code, result.si_status)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, number)
 
     def lines(self, *, final: bool = False) -> Iterator[tuple[Stream, list[str]]]:
         """What it wrote since; a final reading goes on until all is read, batch by batch."""
@@ -88,33 +117,3 @@ class Child:
                 yield stream, messages
                 if not final:
                     break
-
-
-def launch(folder: Folder, record: Record, argv: Sequence[str], env: Mapping[str, str], code: Path) -> Child:
-    """Start the process and write down its pid. Blocks for about a millisecond (vfork until exec).
-
-    Raises OSError, and leaves no process then.
-    """
-    with folder.log("stdout").open("ab") as stdout, folder.log("stderr").open("ab") as stderr:
-        process = _Process(
-            argv,
-            cwd=code,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
-            start_new_session=True,
-            umask=0o077,
-        )
-    try:
-        with suppress(ProcessLookupError):
-            resource.prlimit(process.pid, resource.RLIMIT_CORE, (0, 0))
-        stat = procfs.stat_of(process.pid)
-        assert stat is not None, "a child that was not reaped has an entry in /proc"
-        record = msgspec.structs.replace(record, pid=process.pid, started=stat.started)
-        folder.write(record)
-        return Child(folder, record)
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise

@@ -38,9 +38,9 @@ def killed_for_memory(limit_mb: int) -> Cause:
     return Cause("out_of_memory", f"The instance was killed at its memory limit of {limit_mb} MB.")
 
 
-def from_wait(result: os.waitid_result) -> Cause:
-    """From what waitid(2) tells of a child."""
-    return exited(result.si_status) if result.si_code == os.CLD_EXITED else signalled(result.si_status)
+def from_wait(code: int, status: int) -> Cause:
+    """From `si_code` and `si_status`, as waitid(2) tells them of a child."""
+    return exited(status) if code == os.CLD_EXITED else signalled(status)
 
 
 def from_container(exit_code: int, *, out_of_memory: bool, limit_mb: int) -> Cause:

@@ -10,10 +10,11 @@ from typing import Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from plat.artifacts import remove_tree
 from plat.feed import VersionEntry
-from pool.drivers.base import Running
+from pool.drivers.base import Kind, Running
 
 RECORD = "instance.json"
 Stream = Literal["stdout", "stderr"]
@@ -21,7 +22,10 @@ STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
 
 
 class Record(Struct, frozen=True):
-    """Who the instance is. `pid` is None until the process runs; `started` guards against pid reuse."""
+    """Who the instance is. `pid` is None until the process runs; `started` guards against pid reuse.
+
+    A warm one has a `kind`, and no version yet.
+    """
 
     instance: str
     version_id: str
@@ -31,10 +35,23 @@ class Record(Struct, frozen=True):
     started_at: datetime
     pid: int | None = None
     started: int = 0
+    kind: Kind | None = None
 
     @classmethod
     def of(cls, instance: str, version: VersionEntry, now: datetime) -> "Record":
         return cls(instance, version.id, version.function, version.number, version.spec.memory_mb, now)
+
+    @classmethod
+    def of_warm(cls, instance: str, kind: Kind, now: datetime) -> "Record":
+        return cls(instance, "", "", 0, kind.memory_mb, now, kind=kind)
+
+    def run_by(self, pid: int, started: int) -> "Record":
+        return replace(self, pid=pid, started=started)
+
+    def with_version(self, version: VersionEntry) -> "Record":
+        """Of the same process, that was warm."""
+        now_of = Record.of(self.instance, version, self.started_at)
+        return replace(now_of, pid=self.pid, started=self.started)
 
 
 class Folder:
@@ -84,6 +101,7 @@ class Folder:
             number=record.number,
             address=f"unix:{self.socket}",
             started_at=record.started_at,
+            kind=record.kind,
         )
 
 

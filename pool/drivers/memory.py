@@ -39,6 +39,11 @@ class MemoryMeter:
             self.forget(leader)
         os.close(self._last_pid)
 
+    def processes(self, leader: int) -> set[int]:
+        """Those of the session now; one that has just ended may be among them."""
+        self._look_for_new_processes()
+        return {leader, *self._statm.get(leader, ())}
+
     def measure(self) -> dict[int, int]:
         """Bytes by session leader."""
         self._look_for_new_processes()

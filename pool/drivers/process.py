@@ -6,31 +6,35 @@ for one's own code, and for machines without Docker. What it knows is in one fol
 
 import asyncio
 import errno
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 
-import msgspec
+from msgspec.structs import replace
 
 from plat.errors import PlatError
 from plat.logs import get_logger
 from plat.settings import Settings
 from plat.tasks import cancel, spawn
 from pool.drivers import exits, procfs
-from pool.drivers.base import Exited, Listener, Running, StartOrder, Written
-from pool.drivers.child import Child, launch
-from pool.drivers.environment import environment
+from pool.drivers.base import Exited, Kind, Listener, Placed, Running, StartOrder, WarmOrder, Written
+from pool.drivers.child import Child
+from pool.drivers.environment import environment, load_order, needs_own_start, warm_environment
 from pool.drivers.folder import STREAMS, Folder, Record, Stream, folders, remove_unfinished
 from pool.drivers.logfile import LogFile
 from pool.drivers.memory import MemoryMeter
-from pool.drivers.runtimes import Runtime, installed, named
+from pool.drivers.runtimes import Runtime, installed
+from pool.drivers.starter import Birth, Starter, system_environment
 
 log = get_logger(__name__)
 
 TICK_S = 0.05
 TICKS_PER_LOG_READ = 2
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+FORK_SERVER_START_S = 2.0
+"""A warm instance waits so long for a fork server that is starting: forked, it shares memory with others."""
+
+PAUSE_S = 1.0
+PAUSE_POLL_S = 0.0005
 
 
 class ProcessDriver:
@@ -48,8 +52,8 @@ class ProcessDriver:
 
     async def open(self, listener: Listener) -> None:
         self._listener = listener
-        if self._runtimes is None:
-            self._runtimes = await asyncio.to_thread(installed)
+        runtimes = self._runtimes if self._runtimes is not None else await asyncio.to_thread(installed)
+        self._starter = Starter(runtimes)
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
         remove_unfinished(self._root)
         self._meter = MemoryMeter()
@@ -59,25 +63,67 @@ class ProcessDriver:
     async def close(self) -> None:
         await cancel(self._ticker)
         await asyncio.gather(*self._ending)
+        await self._starter.close()
         for child in self._children.values():
             child.close()
         self._children.clear()
         self._meter.close()
 
     async def start(self, order: StartOrder) -> Running:
-        """Has no point at which it could be cancelled, so it cannot leave a half."""
-        assert self._runtimes is not None, "start before open"
-        runtime = named(self._runtimes, order.version.spec.runtime)
-        folder = Folder(self._root, order.instance)
-        record = Record.of(order.instance, order.version, datetime.now(UTC))
+        version, folder = order.version, Folder(self._root, order.instance)
+        record = Record.of(order.instance, version, datetime.now(UTC))
+        system = {**system_environment(), **_home(folder)}
+        env = environment(order, system, socket=str(folder.socket), code=str(order.code))
+        may_fork = not needs_own_start(version.spec)
         try:
-            folder.make(record)
-            child = launch(folder, record, runtime.argv, self._environment(order, folder), order.code)
+            birth = Birth(folder, record, env, order.code)
+            child = await self._starter.start(version.spec.runtime, birth, fork=may_fork)
         except OSError as error:
-            folder.remove()
-            raise _start_error(error, order) from error
+            raise _refused(error, f"{version.function} version {version.number}") from error
         self._watch(child)
         return child.running
+
+    async def warm(self, order: WarmOrder) -> Running:
+        folder, runtime = Folder(self._root, order.instance), order.kind.runtime
+        record = Record.of_warm(order.instance, order.kind, datetime.now(UTC))
+        env = warm_environment(order, {**system_environment(), **_home(folder)}, socket=str(folder.socket))
+        try:
+            birth = Birth(folder, record, env, self._root)
+            child = await self._starter.start(runtime, birth, patience_s=FORK_SERVER_START_S)
+        except OSError as error:
+            raise _refused(error, f"a warm instance of {runtime}") from error
+        self._watch(child)
+        return child.running
+
+    async def place(self, order: StartOrder) -> Placed:
+        """The code is read where it is. Once this returns, `list` tells the version, whatever happens."""
+        child, version = self._live_one(order.instance), order.version
+        if child.record.kind is None:
+            raise _of_no_use(order.instance, "has a function already")
+        assert child.record.kind == Kind.of(version.spec), "a version of another kind"
+        try:
+            order.code.stat()
+            child.become(child.record.with_version(version))
+        except OSError as error:
+            raise _refused(error, f"{version.function} version {version.number}") from error
+        return Placed(child.running, load_order(order, code=str(order.code)))
+
+    async def pause(self, instance: str) -> None:
+        """Cancelled, it may be paused in part; resume it."""
+        child = self._live_one(instance)
+        try:
+            async with asyncio.timeout(PAUSE_S):
+                while not child.pause(self._meter.processes(child.pid)):
+                    await asyncio.sleep(PAUSE_POLL_S)
+                    if child.stopping:
+                        raise _of_no_use(instance, "is being stopped")
+        except TimeoutError as error:
+            child.resume(self._meter.processes(child.pid))
+            raise _of_no_use(instance, f"cannot be paused within {PAUSE_S} s") from error
+
+    async def resume(self, instance: str) -> None:
+        child = self._live_one(instance)
+        child.resume(self._meter.processes(child.pid))
 
     async def stop(self, instance: str, grace_s: float) -> None:
         """Cancelled, the instance may go on; stop it again. Any number may stop it at once."""
@@ -102,7 +148,7 @@ class ProcessDriver:
                 record = folder.read()
                 if record is not None and record.instance not in self._children:
                     await self._adopt(folder, record)
-        return [child.running for child in self._live()]
+        return [replace(child.running, paused=child.is_paused) for child in self._live()]
 
     async def _adopt(self, folder: Folder, record: Record) -> None:
         if record.pid is None:
@@ -116,6 +162,12 @@ class ProcessDriver:
     def _live(self) -> Sequence[Child]:
         return [child for child in self._children.values() if not child.ending]
 
+    def _live_one(self, instance: str) -> Child:
+        child = self._children.get(instance)
+        if child is None or child.ending or child.stopping:
+            raise _of_no_use(instance, "is gone")
+        return child
+
     async def _clear(self, folder: Folder, record: Record) -> None:
         """An instance that ended while no pool ran: its last lines are still worth reading."""
         if record.pid is not None:
@@ -127,15 +179,6 @@ class ProcessDriver:
                     self._write(record, stream, messages)
                     await asyncio.sleep(0)
         await asyncio.to_thread(folder.remove)
-
-    def _environment(self, order: StartOrder, folder: Folder) -> dict[str, str]:
-        system = {
-            "PATH": os.environ.get("PATH", DEFAULT_PATH),
-            "LANG": os.environ.get("LANG", "C.UTF-8"),
-            "HOME": str(folder.tmp),
-            "TMPDIR": str(folder.tmp),
-        }
-        return environment(order, system, socket=str(folder.socket), code=str(order.code))
 
     def _watch(self, child: Child) -> None:
         self._children[child.record.instance] = child
@@ -158,7 +201,7 @@ class ProcessDriver:
             await asyncio.to_thread(child.folder.remove)
         except OSError as error:
             log.error("clearing away an instance failed", instance=child.record.instance, error=str(error))
-        cause = child.reap()
+        cause = await child.reap()
         child.close()
         del self._children[child.record.instance]
         child.ended.set()
@@ -211,18 +254,22 @@ def _find(folder: Folder, record: Record) -> Record:
     """A pool killed between starting a process and writing down its pid left a process with this socket."""
     pid = procfs.find_by_environment("PLAT_SOCKET", str(folder.socket))
     stat = procfs.stat_of(pid) if pid is not None else None
-    if stat is None:
+    if pid is None or stat is None:
         return record
-    record = msgspec.structs.replace(record, pid=pid, started=stat.started)
+    record = record.run_by(pid, stat.started)
     folder.write(record)
     return record
 
 
-def _start_error(error: OSError, order: StartOrder) -> PlatError:
+def _home(folder: Folder) -> dict[str, str]:
+    return {"HOME": str(folder.tmp), "TMPDIR": str(folder.tmp)}
+
+
+def _of_no_use(instance: str, why: str) -> PlatError:
+    return PlatError("instance_unavailable", f"Instance {instance} {why}.")
+
+
+def _refused(error: OSError, what: str) -> PlatError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return PlatError("disk_full", f"{error}. Free some space and try again.")
-    version = order.version
-    return PlatError(
-        "instance_start_failed",
-        f"No process could be started for {version.function} version {version.number}: {error}.",
-    )
+    return PlatError("instance_start_failed", f"No process could be started for {what}: {error}.")

@@ -5,7 +5,7 @@ A session is known by its leader's pid and start time: a pid alone may have been
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -70,25 +70,29 @@ def kill_session(leader: int, started: int) -> None:
     Call it before the leader is reaped, which keeps its pid from being given to another.
     """
     for _ in range(KILL_ROUNDS):
-        groups = _groups(leader, started)
+        head = stat_of(leader)
+        if head is not None and head.started != started:
+            return
+        groups = {stat.group for stat in living(pids(), leader)}
         if not groups:
             return
-        for group in groups:
-            try:
-                os.killpg(group, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        signal_groups(groups, signal.SIGKILL)
+
+
+def living(among: Iterable[int], session: int) -> Iterator[Stat]:
+    """The processes of the session that have not ended."""
+    stats = (stat_of(pid) for pid in among)
+    return (stat for stat in stats if stat is not None and stat.session == session and stat.state not in "ZX")
+
+
+def signal_groups(groups: Iterable[int], number: signal.Signals) -> None:
+    """To a group the kernel sends it as a whole: none of its processes forks between two of them."""
+    for group in groups:
+        with suppress(ProcessLookupError):
+            os.killpg(group, number)
 
 
 def reap(pid: int) -> None:
     """Where it is our child and has ended: an earlier driver of this very process may have started it."""
     with suppress(ChildProcessError):
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
-
-
-def _groups(leader: int, started: int) -> set[int]:
-    head = stat_of(leader)
-    if head is not None and head.started != started:
-        return set()
-    stats = (stat_of(pid) for pid in pids())
-    return {stat.group for stat in stats if stat and stat.session == leader and stat.state not in "ZX"}

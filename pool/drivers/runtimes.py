@@ -17,6 +17,13 @@ class Runtime(Protocol):
         ...
 
 
+def fork_argv(runtime: Runtime) -> tuple[str, ...]:
+    """The command of a process that forks instances (`runtimes/python/plat_runtime/fork_server.py` says
+    how); empty: the runtime has none, as most."""
+    found: tuple[str, ...] = getattr(runtime, "fork_argv", ())
+    return found
+
+
 def installed() -> dict[str, Runtime]:
     return {entry.name: cast(Runtime, entry.load()) for entry in entry_points(group="plat.runtimes")}
 

@@ -6,8 +6,9 @@ import difflib
 import importlib
 import os
 import sys
+import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 from types import ModuleType
 
@@ -30,14 +31,41 @@ class LoadError(Exception):
         self.trace = trace
 
 
-def prepare(order: Order) -> None:
-    """Make the process the function's: its variables, its folder, and its import path."""
+def prepare(order: Order, own_imports: Set[str]) -> None:
+    """Make the process the function's: its variables, its folder, and its import path.
+
+    Of the modules that are there already only `own_imports` may hide modules of the function's: the others
+    were imported ahead of time, and an instance that was started with its function would not have them.
+    """
     os.environ.update(order.environ)
+    time.tzset()
     os.chdir(order.code)
     code = str(Path(order.code).resolve())
-    sys.path[:0] = [code, os.path.join(code, "vendor")]  # noqa: PTH118
+    path = [code, os.path.join(code, "vendor")]  # noqa: PTH118
+    path += [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+    sys.path[:] = [*path, *(each for each in sys.path if each not in path)]
     sys.dont_write_bytecode = True  # the code is read-only, and the same for every instance
     importlib.invalidate_caches()
+    _forget(_shadowed(set(sys.modules) - own_imports, path))
+
+
+def _shadowed(modules: Iterable[str], path: Iterable[str]) -> set[str]:
+    """Those that an import would find in one of the folders now."""
+    found = {name.partition(".")[0] for folder in path for name in _names(folder)}
+    return {name for name in modules if name.partition(".")[0] in found - {__name__.partition(".")[0]}}
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208
+    except OSError:  # it need not be there
+        return []
+
+
+def _forget(modules: Iterable[str]) -> None:
+    """Who has imported them keeps them."""
+    for name in modules:
+        del sys.modules[name]
 
 
 def load(order: Order) -> handlers.Handler:

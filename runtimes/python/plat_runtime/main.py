@@ -14,6 +14,9 @@ from . import handlers, loader, order, pages, seal
 from .blocking import BlockingEngine, leave
 from .door import Door
 
+_OWN_IMPORTS = frozenset(sys.modules)
+"""Those of any instance, however it came to be."""
+
 
 class Instance:
     """Exactly one a process; all methods run in its main thread."""
@@ -33,7 +36,7 @@ class Instance:
             self._pages.loading(given)
         self._door.start()
         if given is None:
-            _preload()
+            preload()
             given = self._orders.get()
         seal.wait(self._path)
         try:
@@ -50,7 +53,7 @@ class Instance:
 
     def _load(self, given: order.Order) -> tuple[Callable[[], None], Callable[[], None]]:
         """How to serve until stopped, and what to do then. Raises LoadError."""
-        loader.prepare(given)
+        loader.prepare(given, _OWN_IMPORTS)
         handler = loader.load(given)
         if handler.kind in (handlers.ASYNC, handlers.ASGI):
             return self._async_serving(handler, given)
@@ -116,9 +119,9 @@ def _blocking_caller(handler: handlers.Handler, given: order.Order) -> Any:
     return FunctionCaller(handler.call, given)
 
 
-def _preload() -> None:
-    """While an instance is warm nobody waits: import what any kind of handler may need."""
-    from . import asgi, coroutines, functions, wsgi  # noqa: F401, PLC0415
+def preload() -> None:
+    """While nobody waits: import what any kind of handler may need."""
+    from . import aio, asgi, coroutines, functions, wsgi  # noqa: F401, PLC0415
 
 
 def _exit_now() -> None:

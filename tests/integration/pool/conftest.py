@@ -1,15 +1,18 @@
 """Platforms with either driver, whose instances are the real Python runtime."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from plat.settings import Settings
+from pool.drivers.base import Listener
 from pool.drivers.docker import DockerDriver
 from pool.drivers.process import ProcessDriver
-from tests.integration.pool.platform import FUNCTION, Platform
+from runtimes import NODE, PYTHON
+from tests.integration.pool.platform import FUNCTION, PATIENCE_S, Platform
 
 
 @pytest.fixture
@@ -21,9 +24,31 @@ def code(data_dir: Path) -> Path:
     return folder
 
 
+class ForkingDriver(ProcessDriver):
+    """Its fork server is ready from the start: every instance comes from it."""
+
+    async def open(self, listener: Listener) -> None:
+        await super().open(listener)
+        assert await self._starter.fork_server("python", PATIENCE_S) is not None
+
+
 @pytest.fixture
-def process_platform(settings: Settings, code: Path) -> Platform:
-    return Platform(settings, ProcessDriver, code)
+def forking_platform(settings: Settings, code: Path) -> Platform:
+    return Platform(settings, ForkingDriver, code)
+
+
+@pytest.fixture
+def executing_platform(settings: Settings, code: Path) -> Platform:
+    """Without a fork server."""
+    runtimes = {"python": replace(PYTHON, fork_argv=()), "node": NODE}
+    return Platform(settings, lambda settings: ProcessDriver(settings, runtimes), code)
+
+
+@pytest.fixture(params=["forking", "executing"])
+def process_platform(request: pytest.FixtureRequest) -> Platform:
+    """Once with each way to start a process: what comes of it is the same."""
+    found: Platform = request.getfixturevalue(f"{request.param}_platform")
+    return found
 
 
 @pytest.fixture
@@ -31,7 +56,7 @@ def docker_platform(settings: Settings, code: Path, runtime_images: None) -> Pla
     return Platform(settings, DockerDriver, code)
 
 
-@pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
+@pytest.fixture(params=["forking", "executing", pytest.param("docker", marks=pytest.mark.docker)])
 def platform(request: pytest.FixtureRequest) -> Platform:
     """Once with each driver: the contract is one."""
     found: Platform = request.getfixturevalue(f"{request.param}_platform")

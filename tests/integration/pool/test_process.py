@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -127,7 +128,9 @@ def test_all_of_it_works_under_uvloop(process_platform: Platform) -> None:
         async with process_platform.open(heard) as driver:
             one, two = await asyncio.gather(*(process_platform.ready(driver) for _ in range(2)))
             assert await call(one.address, {"echo": 1}) == 1
-            os.kill(procfs.find_by_environment("PLAT_INSTANCE", one.instance) or 0, 9)
+            record = Folder(instances(process_platform), one.instance).read()
+            assert record is not None and record.pid is not None
+            os.kill(record.pid, signal.SIGKILL)
             await eventually(lambda: heard.exits, "its end is told")
             assert heard.exits[0].reason == "signalled"
             await driver.stop(two.instance, grace_s=5)
