@@ -21,21 +21,15 @@ def explain(name: str, as_json: bool) -> None:
     if as_json:
         print_json(decisions)
     elif decisions:
-        columns = ("TIME", "VERSION", "TIMES", "DONE", "WHY", "SEEN")
+        columns = ("TIME", "VERSION", "SEEN", "DONE", "WHY")
         print_table(columns, [_row(each) for each in decisions])
     else:
         click.echo(f"Nothing was decided about {name} since the pool started.", err=True)
 
 
 def _row(decision: DecisionView) -> Row:
-    return (
-        decision.at,
-        decision.version,
-        decision.times,
-        done(decision),
-        decision.reason,
-        seen(decision.inputs),
-    )
+    why = decision.reason if decision.times == 1 else f"{decision.reason} ({decision.times} times)"
+    return (decision.at, decision.version, seen(decision.inputs), done(decision), why)
 
 
 def done(decision: DecisionView) -> str | None:
@@ -62,4 +56,4 @@ def seen(inputs: DecisionInputs | None) -> str | None:
         (inputs.paused, "paused"),
     )
     parts = [f"{count} {word}" for count, word in counts if count]
-    return f"{', '.join(parts) or 'no instance'}; {inputs.min} to {inputs.max} allowed"
+    return ", ".join(parts) or "no instance"

@@ -68,6 +68,8 @@ class Scaler:
     def begin_trial(self, version: VersionEntry) -> None:
         """No table knows it yet: its first instance is not to be taken for an old one."""
         self._trials[version.id] = version
+        reason = "deployed: one instance is started, to see whether it works"
+        self.decisions.note_event(version.function, version.number, reason, datetime.now(UTC))
 
     def end_trial(self, version: VersionEntry) -> None:
         self._trials.pop(version.id, None)
@@ -90,7 +92,8 @@ class Scaler:
         self._note_short(version.id, decision.short)
         started = self._start(version, decision.start)
         done = msgspec.structs.replace(decision, start=started)
-        self.decisions.note(version.function, version.number, need, done, datetime.now(UTC))
+        if function is not None:  # of one that was deleted nobody will ask
+            self.decisions.note(version.function, version.number, need, done, datetime.now(UTC))
         return decision
 
     def _note_short(self, version_id: str, short: bool) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from plat.errors import PlatError
 from plat.feed import Demand, FunctionEntry, Grant, MemoryPressure, Returned
+from plat.model import Window
 from pool.drivers.base import Kind
 from pool.health import UselessError
 from pool.lifecycle import State
@@ -261,3 +262,84 @@ async def test_routers_are_asked_for_idle_slots_while_memory_is_short(make: Make
     clock.now += 0.25
     rig.tick()
     assert len(told(rig, MemoryPressure)) == 2
+
+
+# --- explain
+
+
+def explained(rig: Rig, name: str = "f") -> list[tuple[int, int, int, int]]:
+    """Started, resumed, paused and stopped, of what did something."""
+    counts = [
+        (each.start, len(each.resume), len(each.pause), len(each.stop))
+        for each in rig.dispatcher.scaler.decisions.of(name)
+    ]
+    return [each for each in counts if any(each)]
+
+
+async def test_what_was_done_is_kept_in_order(make: MakeRig, clock: Clock) -> None:
+    rig = await make(pausing())
+    await use(rig)
+    clock.now += 11
+    rig.tick()
+    await settle()
+    await use(rig)
+    clock.now += 61
+    rig.tick()
+    await settle()
+    assert explained(rig) == [(1, 0, 0, 0), (0, 0, 1, 0), (0, 1, 0, 0), (0, 0, 0, 1)]
+
+
+async def test_only_what_was_started_is_told(make: MakeRig) -> None:
+    rig = await make()
+    rig.dispatcher.scaler.starts_are_held = True
+    rig.hear("r1", Demand(V, 2, 0, 0))
+    await settle()
+    assert explained(rig) == []
+    rig.dispatcher.scaler.starts_are_held = False
+    rig.tick()
+    await settle()
+    assert explained(rig) == [(2, 0, 0, 0)]
+
+
+async def test_who_made_room_is_told_for_whom(make: MakeRig) -> None:
+    rig = await make(function("a"), function("b"), memory_mb=128)
+    await use(rig, "a")
+    await use(rig, "b")
+    reasons = [each.reason for each in rig.dispatcher.scaler.decisions.of("a")]
+    assert any('calls of "b" wait' in each for each in reasons)
+
+
+async def test_a_start_that_failed_is_told_with_its_reason(make: MakeRig) -> None:
+    rig = await make()
+    rig.driver.start_error = PlatError("engine_unavailable", "No Docker.")
+    rig.hear("r1", Demand(V, 1, 0, 0))
+    await settle()
+    reasons = [each.reason for each in rig.dispatcher.scaler.decisions.of("f")]
+    assert "a start failed: No Docker." in reasons
+
+
+async def test_a_deploy_tells_of_its_first_instance(make: MakeRig) -> None:
+    rig = await make()
+    (version,) = function("f").versions
+    rig.dispatcher.scaler.begin_trial(msgspec.structs.replace(version, id="f-2", number=2))
+    [event] = rig.dispatcher.scaler.decisions.of("f")
+    assert (event.version, event.inputs) == (2, None)
+    assert event.reason == "deployed: one instance is started, to see whether it works"
+
+
+async def test_a_function_that_was_deleted_leaves_nothing_behind(make: MakeRig) -> None:
+    rig = await make()
+    await use(rig)
+    rig.table.drop("f")
+    rig.dispatcher.function_dropped("f")
+    rig.tick()
+    await settle()
+    rig.tick()
+    assert len(rig.dispatcher.scaler.decisions) == 0
+
+
+async def test_a_window_s_minimum_is_kept(make: MakeRig) -> None:
+    rig = await make(msgspec.structs.replace(function(), windows=[Window("* * * * *", 2)]))
+    rig.tick()
+    await settle()
+    assert states(rig) == [State.READY, State.READY]
