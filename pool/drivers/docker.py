@@ -30,6 +30,9 @@ log = get_logger(__name__)
 
 list_ = list  # inside the class, the name is the driver's method
 
+NAMING_DELAY_S = 0.05
+"""The engine works for milliseconds on a new name: on a small machine, the first call would feel that."""
+
 NAMING_S = 1.0
 """How long `close` waits for the engine to note whose an instance has become."""
 
@@ -132,6 +135,7 @@ class DockerDriver:
 
     async def _note(self, instance: DockerInstance, name: str) -> None:
         """Whose it is, where a container cannot forge it. Until the engine has done it, or it is gone."""
+        await asyncio.sleep(NAMING_DELAY_S)
         failures = 0
         while not instance.ended:
             try:

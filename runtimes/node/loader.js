@@ -35,6 +35,13 @@ async function load(order) {
   return pick(await importFile(find(file, order), order), name, order);
 }
 
+/** While nobody waits: what Node does at its first import takes milliseconds, and so do the Fetch classes. */
+async function preload() {
+  await import(pathToFileURL(__filename).href);
+  require("./fetch.js");
+  return globalThis.Response;
+}
+
 function find(file, order) {
   for (const extension of EXTENSIONS) {
     const candidate = path.resolve(order.code, file + extension);
@@ -118,4 +125,4 @@ function fetchStyle(value) {
   return isObject(value) && typeof value.fetch === "function" ? value.fetch.bind(value) : null;
 }
 
-module.exports = { LoadError, load };
+module.exports = { LoadError, load, preload };

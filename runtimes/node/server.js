@@ -8,7 +8,7 @@ const fs = require("node:fs");
 const net = require("node:net");
 const { callerOf } = require("./calls.js");
 const { Connection } = require("./connection.js");
-const { load } = require("./loader.js");
+const { load, preload } = require("./loader.js");
 const { OrderError, fromEnviron } = require("./order.js");
 const { PREFIX, Pages } = require("./pages.js");
 const { sealed } = require("./seal.js");
@@ -35,12 +35,13 @@ class Instance {
     });
   }
 
-  /** Listen, then load the order if there is one. Who may connect is decided by the folder's mode. */
+  /** Listen, then load the order, or make ready for any. Who may connect is decided by the folder's mode. */
   listen(order) {
     fs.rmSync(this.#socketPath, { force: true });
     process.on("SIGTERM", () => this.#stop());
     this.#server.listen({ path: this.#socketPath, backlog: BACKLOG, readableAll: true, writableAll: true });
     if (order) this.#pages.load(order);
+    else preload();
   }
 
   async #load(order) {
