@@ -15,7 +15,7 @@ from pool.scaling import NO_LIMIT, Decision, Need
 
 PER_FUNCTION = 20
 IN_ALL = 50_000
-"""Over all functions, about 25 MB; beyond it, what was decided on the longest ago is forgotten."""
+"""Over all functions, about 35 MB; beyond it, what was decided on the longest ago is forgotten."""
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
