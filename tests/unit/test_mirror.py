@@ -17,6 +17,8 @@ WITHOUT: dict[str, str] = {
     "pool/drivers/base.py": "types and an interface without code",
     "pool/drivers/process.py": DOING + "tests/integration/pool/test_drivers.py",
     "pool/drivers/child.py": DOING + "tests/integration/pool/test_drivers.py",
+    "pool/drivers/fork_process.py": DOING + "tests/integration/pool/test_fork_server.py",
+    "pool/drivers/starter.py": DOING + "tests/integration/pool/test_forked_instances.py",
     "pool/drivers/docker.py": DOING + "tests/integration/pool/test_drivers.py",
     "pool/drivers/docker_launch.py": DOING + "tests/integration/pool/test_warm_instances.py",
     "pool/drivers/docker_instance.py": DOING + "tests/integration/pool/test_drivers.py",

@@ -32,12 +32,13 @@ class Instance:
     def run(self, given: order.Order | None) -> None:
         """Serve until SIGTERM; without a given order wait for one."""
         signal.signal(signal.SIGTERM, lambda *_: self._stop())
-        if given is not None:
-            self._pages.loading(given)
-        self._door.start()
         if given is None:
-            preload()
+            preload()  # before it says that it is warm
+            self._door.start()
             given = self._orders.get()
+        else:
+            self._pages.loading(given)
+            self._door.start()
         seal.wait(self._path)
         try:
             serve, stop_serving = self._load(given)
@@ -121,7 +122,9 @@ def _blocking_caller(handler: handlers.Handler, given: order.Order) -> Any:
 
 def preload() -> None:
     """While nobody waits: import what any kind of handler may need."""
-    from . import aio, asgi, coroutines, functions, wsgi  # noqa: F401, PLC0415
+    from . import aio, asgi, coroutines, functions, rehearsal, wsgi  # noqa: F401, PLC0415
+
+    rehearsal.rehearse()
 
 
 def _exit_now() -> None:

@@ -23,6 +23,11 @@ def test_its_files_are_there(runtime: Runtime) -> None:
     assert (runtime.template / ".platignore").is_file()
 
 
+def test_only_python_can_be_forked() -> None:
+    assert PYTHON.fork_argv == (*PYTHON.argv, "fork-server")
+    assert NODE.fork_argv == ()
+
+
 @both
 def test_it_is_an_entry_point(runtime: Runtime) -> None:
     (entry,) = entry_points(group="plat.runtimes", name=runtime.name)

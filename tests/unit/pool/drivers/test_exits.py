@@ -1,5 +1,7 @@
 """Every way to end has its word and its sentence."""
 
+import os
+
 import pytest
 
 from pool.drivers import exits
@@ -28,3 +30,15 @@ def test_from_a_containers_exit_code(code: int, out_of_memory: bool, reason: str
 def test_what_was_used_is_rounded_up() -> None:
     cause = exits.used_too_much(128 * 1024 * 1024 + 1, 128)
     assert cause == ("out_of_memory", "The instance used 129 MB; its limit is 128 MB.")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "cause"),
+    [
+        (os.CLD_EXITED, 3, ("exited", "The process exited with status 3.")),
+        (os.CLD_KILLED, 9, ("signalled", "The process was ended by signal 9 (SIGKILL).")),
+        (os.CLD_DUMPED, 11, ("signalled", "The process was ended by signal 11 (SIGSEGV).")),
+    ],
+)
+def test_from_what_the_kernel_tells_of_a_child(code: int, status: int, cause: tuple[str, str]) -> None:
+    assert exits.from_wait(code, status) == cause

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from pool.drivers.folder import Folder, Record, folders, remove_unfinished
-from tests.unit.pool.drivers.orders import an_order
+from tests.unit.pool.drivers.orders import a_warm_order, an_order
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -33,6 +33,19 @@ def test_who_runs_there(tmp_path: Path) -> None:
     assert running.address == f"unix:{tmp_path}/0123456789abcdef/http.sock"
     assert (running.function, running.number, running.version_id) == ("hello", 7, "version-1")
     assert (running.started_at, running.managed) == (NOW, True)
+
+
+def test_a_warm_one_has_a_kind_until_it_has_a_version(tmp_path: Path) -> None:
+    order, warm = an_order(memory_mb=96), a_warm_order(memory_mb=96)
+    folder = Folder(tmp_path, warm.instance)
+    record = Record.of_warm(warm.instance, warm.kind, NOW).run_by(42, 123456)
+    folder.make(record)
+    assert folder.read() == record
+    running = folder.running(record)
+    assert (running.kind, running.function, running.number, running.version_id) == (warm.kind, "", 0, "")
+    placed = record.with_version(order.version)
+    assert placed == Record.of(order.instance, order.version, NOW).run_by(42, 123456)
+    assert (placed.kind, placed.memory_mb) == (None, 96)
 
 
 def test_a_folder_without_a_record_is_not_one_of_a_process(tmp_path: Path) -> None:

@@ -25,6 +25,14 @@ def test_a_process_is_measured_as_the_kernel_measures_it() -> None:
     meter.close()
 
 
+def test_its_processes() -> None:
+    meter = MemoryMeter()
+    meter.watch(os.getsid(0))
+    assert os.getpid() in meter.processes(os.getsid(0))
+    assert meter.processes(2**22 + 1) == {2**22 + 1}
+    meter.close()
+
+
 def test_one_that_has_ended_uses_nothing() -> None:
     meter = MemoryMeter()
     nobody = 2**22 + 1

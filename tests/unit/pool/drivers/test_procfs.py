@@ -1,6 +1,7 @@
 """Reading /proc, of which this very process is the example."""
 
 import os
+import signal
 
 import pytest
 
@@ -33,6 +34,18 @@ def test_a_pid_that_was_given_to_another_is_not_the_process_that_had_it() -> Non
 def test_a_pid_that_nobody_has() -> None:
     assert procfs.stat_of(2**22 + 1) is None
     assert not procfs.is_alive(2**22 + 1, 0)
+
+
+def test_the_living_of_a_session() -> None:
+    own = procfs.stat_of(os.getpid())
+    assert own is not None
+    found = [stat.group for stat in procfs.living([os.getpid(), 2**22 + 1], own.session)]
+    assert found == [own.group]
+    assert list(procfs.living([os.getpid()], own.session + 1)) == []
+
+
+def test_a_signal_to_a_group_that_is_gone_is_no_error() -> None:
+    procfs.signal_groups([2**22 + 1], signal.SIGCONT)
 
 
 def test_nobody_has_the_variable() -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pytest
 
 from plat.errors import PlatError
-from pool.drivers.runtimes import installed, named
+from pool.drivers.runtimes import fork_argv, installed, named
 
 
 class Some(NamedTuple):
@@ -28,3 +28,8 @@ def test_one_that_is_not_installed() -> None:
     ) as raised:
         named({"python": Some(), "node": Some()}, "pyton")
     assert raised.value.code == "instance_start_failed"
+
+
+def test_a_runtime_need_not_know_of_forks() -> None:
+    assert fork_argv(Some()) == ()
+    assert fork_argv(installed()["python"])

@@ -67,3 +67,14 @@ def test_a_module_named_as_one_of_pythons_is_refused(package: Path) -> None:
 
 def test_an_empty_package_says_so(package: Path) -> None:
     assert "It has no Python file." in load_error(package, "main.handler").detail
+
+
+def test_what_was_imported_ahead_of_time_gives_way_to_modules_of_the_function(tmp_path: Path) -> None:
+    (tmp_path / "logging.py").touch()
+    (tmp_path / "vendor" / "asyncio").mkdir(parents=True)
+    path = [str(tmp_path), str(tmp_path / "vendor"), str(tmp_path / "nowhere")]
+    modules = ["logging", "logging.config", "asyncio", "asyncio.tasks", "json", "runtimes.python"]
+    found = loader._shadowed(modules, path)
+    assert found == {"logging", "logging.config", "asyncio", "asyncio.tasks"}
+    (tmp_path / "runtimes").mkdir()
+    assert loader._shadowed(modules, path) == found, "this package itself never does"
