@@ -10,7 +10,11 @@ from pathlib import Path
 
 from plat.artifacts import ArtifactNotFoundError, Artifacts, DamagedArtifactError, extract, remove_tree
 from plat.errors import PlatError
+from plat.logs import get_logger
 from plat.tasks import spawn
+from pool.bytecode import add_bytecode
+
+log = get_logger(__name__)
 
 
 class CodeCache:
@@ -20,6 +24,7 @@ class CodeCache:
         self._artifacts = artifacts
         self._folder = folder
         self._unpacking: dict[str, asyncio.Task[Path]] = {}
+        self._compiling = asyncio.Lock()
 
     async def code(self, digest: str) -> Path:
         """The folder with the code; fetched and unpacked once, however many ask at once.
@@ -37,16 +42,18 @@ class CodeCache:
 
     async def prune(self, keep: set[str]) -> None:
         """Remove every folder whose digest is not in `keep`, and what a killed pool left half done."""
-        if not self._folder.exists():
-            return
+        async with self._compiling:  # what is being made is not half done
+            doomed = self._take_away(keep) if self._folder.exists() else []
+        await asyncio.to_thread(_remove_all, doomed)
+
+    def _take_away(self, keep: set[str]) -> list[Path]:
+        """Renamed at once, so that `code` never hands out a folder that is being removed."""
         doomed = []
         for path in self._folder.iterdir():
             digest = path.name.lstrip(".").split(".")[0]
-            if digest in self._unpacking or path.name in keep:
-                continue
-            # Renamed at once, so that `code` never hands out a folder that is being removed.
-            doomed.append(path.rename(self._folder / f".{digest}.{secrets.token_hex(4)}"))
-        await asyncio.to_thread(_remove_all, doomed)
+            if digest not in self._unpacking and path.name not in keep:
+                doomed.append(path.rename(self._folder / f".{digest}.{secrets.token_hex(4)}"))
+        return doomed
 
     async def _fetch(self, digest: str, path: Path) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +68,16 @@ class CodeCache:
         except DamagedArtifactError as error:
             detail = f"The version's code (artifact {digest[:12]}) is damaged: {error}. Deploy it again."
             raise PlatError("instance_start_failed", detail) from error
+        spawn(self._compile(path), f"compile {digest[:12]}")
         return path
+
+    async def _compile(self, path: Path) -> None:
+        """Behind the first start, which does not wait for it: later ones find it done. One at a time."""
+        async with self._compiling:
+            try:
+                await add_bytecode(path)
+            except OSError as error:
+                log.warning("code could not be compiled ahead", code=path.name, error=str(error))
 
 
 def _remove_all(paths: list[Path]) -> None:

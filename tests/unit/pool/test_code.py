@@ -124,3 +124,28 @@ async def test_an_artifact_that_is_no_zip_is_a_failed_start_each_time(
         with pytest.raises(PlatError, match="damaged"):
             await cache.code(digest)
     assert list((tmp_path / "code").iterdir()) == []
+
+
+async def test_python_files_are_compiled_behind_the_first_start(
+    cache: CodeCache, artifacts: CountingArtifacts, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "long.zip", "w") as archive:
+        archive.writestr("main.py", "# long enough\n" * 200)
+    digest = await artifacts.put(tmp_path / "long.zip")
+    path = await cache.code(digest)
+    assert [each.name for each in path.iterdir()] == ["main.py"]
+    await cache.prune({digest})  # waits for what is being made
+    assert sorted(each.name for each in path.iterdir()) == ["__pycache__", "main.py"]
+    assert [each.name for each in path.parent.iterdir()] == [digest]
+
+
+async def test_code_that_is_pruned_while_it_waits_to_be_compiled_is_no_error(
+    cache: CodeCache, artifacts: CountingArtifacts, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "long.zip", "w") as archive:
+        archive.writestr("main.py", "# long enough\n" * 200)
+    async with cache._compiling:
+        await cache.code(await artifacts.put(tmp_path / "long.zip"))
+        assert cache._take_away(set())
+    await cache.prune(set())
+    assert list((tmp_path / "code").iterdir()) == []

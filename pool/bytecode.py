@@ -1,0 +1,96 @@
+"""Python files of unpacked code, compiled once: instances have it read-only and would do it at every start.
+
+Only instances whose Python is of the pool's own minor version use it; to others it is one more folder.
+"""
+
+import asyncio
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from plat.artifacts import remove_tree
+from plat.logs import get_logger
+from pool import bytecode_compiler
+
+log = get_logger(__name__)
+
+LEAST_BYTES = 1024
+"""Compiling takes about 1 ms for 1 KB: for less, no process is worth starting."""
+
+TIME_LIMIT_S = 180
+NOBODY = 65534
+CACHE = "__pycache__"
+
+
+async def add_bytecode(folder: Path) -> None:
+    """Each folder's `__pycache__` appears whole or not at all. Cancelled or failed, some have none.
+
+    Raises OSError.
+    """
+    if await asyncio.to_thread(_source_bytes, folder) < LEAST_BYTES:
+        return
+    scratch = _scratch(folder)  # not in a thread, which could make it after we were cancelled
+    try:
+        await _compile(folder, scratch)
+        await asyncio.to_thread(_move, scratch, folder)
+    finally:
+        await asyncio.to_thread(remove_tree, scratch)
+
+
+def _source_bytes(folder: Path) -> int:
+    return sum(file.lstat().st_size for file in folder.rglob("*.py"))
+
+
+def _scratch(folder: Path) -> Path:
+    """Beside the folder, with a name that the cache takes for its own leftovers."""
+    path = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    if os.getuid() == 0:
+        os.chown(path, NOBODY, NOBODY)
+    return path
+
+
+async def _compile(folder: Path, scratch: Path) -> None:
+    """Relative names, since the folders above may be closed to the compiler's user."""
+    command = [sys.executable, "-I", bytecode_compiler.__file__, folder.name, scratch.name, str(NOBODY)]
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=folder.parent, env={}, stdin=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with asyncio.timeout(TIME_LIMIT_S):
+            status = await process.wait()
+    except TimeoutError:
+        status = -1
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if status != 0 and folder.exists():
+        log.warning("code could not be compiled ahead", code=folder.name, status=status)
+
+
+def _move(scratch: Path, folder: Path) -> None:
+    """What a process that read a stranger's code has made is not trusted: only plain files are taken."""
+    for path in sorted(scratch.rglob(CACHE)):
+        target = folder / path.parent.relative_to(scratch) / CACHE
+        if target.exists() or not target.parent.is_dir():
+            continue
+        for file in path.iterdir():
+            _make_ours(file)
+        path.chmod(0o755)
+        target.parent.chmod(0o755)
+        path.rename(target)
+        _own(target, 0o555)
+        target.parent.chmod(0o555)
+
+
+def _make_ours(file: Path) -> None:
+    if file.is_symlink() or not file.is_file() or file.suffix != ".pyc":
+        remove_tree(file) if file.is_dir() and not file.is_symlink() else file.unlink()
+    else:
+        _own(file, 0o444)
+
+
+def _own(path: Path, mode: int) -> None:
+    os.chown(path, os.getuid(), os.getgid())
+    path.chmod(mode)
