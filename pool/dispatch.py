@@ -235,6 +235,7 @@ class Dispatcher:
         versions |= {
             version.id
             for function in self._table.with_minimum()
+            if self.scaler.minimum(function)
             for version in function.versions
             if version.number == function.live
         }

@@ -76,7 +76,7 @@ class FunctionTable:
     def with_minimum(self) -> list[FunctionEntry]:
         """Functions that keep instances without any call, at least now and then by a schedule.
 
-        They are looked at on every tick, so they are kept apart.
+        They are looked at on every tick, so they are kept apart; `scaler.minimum` says what holds now.
         """
         return [self._functions[name] for name in self._with_minimum]
 

@@ -343,3 +343,12 @@ async def test_a_window_s_minimum_is_kept(make: MakeRig) -> None:
     rig.tick()
     await settle()
     assert states(rig) == [State.READY, State.READY]
+
+
+async def test_a_window_that_is_closed_costs_no_decision(make: MakeRig) -> None:
+    never = Window("0 0 29 2 mon#5", 2)
+    rig = await make(msgspec.structs.replace(function(), windows=[never]))
+    before = rig.dispatcher.scaler.decisions.of("f")
+    for _ in range(5):
+        rig.tick()
+    assert rig.dispatcher.scaler.decisions.of("f") == before
