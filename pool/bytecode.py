@@ -71,7 +71,8 @@ async def _compile(folder: Path, scratch: Path) -> None:
 
 def _move(scratch: Path, folder: Path) -> None:
     """What a process that read a stranger's code has made is not trusted: only plain files are taken."""
-    for path in sorted(scratch.rglob(CACHE)):
+    found = list(scratch.rglob(CACHE))
+    for path in found:
         target = folder / path.parent.relative_to(scratch) / CACHE
         if target.exists() or not target.parent.is_dir():
             continue
@@ -82,6 +83,8 @@ def _move(scratch: Path, folder: Path) -> None:
         path.rename(target)
         _own(target, 0o555)
         target.parent.chmod(0o555)
+    if found:
+        os.utime(folder)  # says that it holds more than before
 
 
 def _make_ours(file: Path) -> None:

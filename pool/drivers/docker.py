@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -11,27 +10,25 @@ import msgspec
 from plat.errors import PlatError
 from plat.logs import get_logger
 from plat.settings import Settings
-from plat.tasks import cancel, spawn, subtask
+from plat.tasks import cancel, spawn
 from pool.drivers import docker_refusals as refusals
 from pool.drivers import docker_spec as spec
 from pool.drivers import exits
 from pool.drivers.base import Exited, Kind, Listener, Placed, Running, StartOrder, WarmOrder
 from pool.drivers.docker_cause import cause_of
 from pool.drivers.docker_engine import Engine, EngineRefusalError, Json
-from pool.drivers.docker_events import Event, EventWatch, backoff_s
+from pool.drivers.docker_events import Event, EventWatch
 from pool.drivers.docker_folders import Folders
 from pool.drivers.docker_instance import DockerInstance
 from pool.drivers.docker_launch import Launcher
 from pool.drivers.docker_logs import ContainerLog
+from pool.drivers.docker_naming import note_name
 from pool.drivers.environment import load_order
-from pool.drivers.tree import link_tree
+from pool.drivers.ready_trees import ReadyTrees
 
 log = get_logger(__name__)
 
 list_ = list  # inside the class, the name is the driver's method
-
-NAMING_DELAY_S = 0.05
-"""The engine works for milliseconds on a new name: on a small machine, the first call would feel that."""
 
 NAMING_S = 1.0
 """How long `close` waits for the engine to note whose an instance has become."""
@@ -52,6 +49,8 @@ class DockerDriver:
 
     async def open(self, listener: Listener) -> None:
         self._listener = listener
+        self._trees = ReadyTrees(self._settings.data_dir / "linked")
+        await self._trees.open()
         self._engine = Engine(self._url)
         try:
             info = await self._engine.info()
@@ -76,6 +75,7 @@ class DockerDriver:
         await cancel(self._watcher, *self._finishing)
         await asyncio.gather(*(instance.close() for instance in self._instances.values()))
         self._instances.clear()
+        await self._trees.close()
         await self._engine.close()
 
     # --- start
@@ -125,30 +125,13 @@ class DockerDriver:
         try:
             if not self._folders.seal(order.instance):
                 raise refusals.no_use(order.instance, "does not listen yet")
-            await _in_a_thread(lambda: link_tree(order.code, self._folders.code(order.instance)))
+            await self._trees.give(order.code, self._folders.code(order.instance))
         except OSError as error:
             raise refusals.code_refused(error, order) from error
         # The call does not wait for it. Killed before it is done, the pool finds a warm one that is none.
-        note = self._note(found, spec.placed_name(order))
-        found.naming = spawn(note, f"name of instance {order.instance}")
+        naming = note_name(self._engine, found, spec.placed_name(order))
+        found.naming = spawn(naming, f"name of instance {order.instance}")
         return Placed(found.running, load_order(order, code=spec.CODE))
-
-    async def _note(self, instance: DockerInstance, name: str) -> None:
-        """Whose it is, where a container cannot forge it. Until the engine has done it, or it is gone."""
-        await asyncio.sleep(NAMING_DELAY_S)
-        failures = 0
-        while not instance.ended:
-            try:
-                await self._engine.rename(instance.container, name)
-                return
-            except EngineRefusalError as error:
-                if error.status == refusals.GONE:
-                    return
-                log.warning("an instance cannot be renamed", instance=name, error=error.message)
-            except PlatError as error:
-                log.debug("an instance cannot be renamed yet", instance=name, error=error.detail)
-            await asyncio.sleep(backoff_s(failures, random.random()))  # noqa: S311
-            failures += 1
 
     # --- pause
 
@@ -218,6 +201,7 @@ class DockerDriver:
                 await self._take(name, summary)
         for name in known - found.keys():
             self._finish_later(name)
+        await self._trees.forget_removed()
         await self._clear(folders, found.keys() | self._starting | self._instances.keys())
         foreign = [
             spec.foreign(each) for each in labelled if spec.is_foreign(each["Labels"], self._place.owner)
@@ -319,13 +303,3 @@ class DockerDriver:
             del self._instances[instance.running.instance]
         if not instance.stopping:
             self._listener.exited(Exited(instance.running.instance, cause.reason, cause.detail))
-
-
-async def _in_a_thread(work: Callable[[], object]) -> None:
-    """Cancelled, it ends when the thread has."""
-    working = subtask(asyncio.to_thread(work), "work in a thread")
-    try:
-        await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait([working])
-        raise

@@ -6,8 +6,6 @@ from plat.errors import PlatError
 from pool.drivers.base import Kind, StartOrder, WarmOrder
 from pool.drivers.docker_engine import EngineRefusalError, Json
 
-GONE = 404
-
 
 def kind_of(order: StartOrder | WarmOrder) -> Kind:
     return order.kind if isinstance(order, WarmOrder) else Kind.of(order.version.spec)

@@ -21,6 +21,7 @@ WITHOUT: dict[str, str] = {
     "pool/drivers/starter.py": DOING + "tests/integration/pool/test_forked_instances.py",
     "pool/drivers/docker.py": DOING + "tests/integration/pool/test_drivers.py",
     "pool/drivers/docker_launch.py": DOING + "tests/integration/pool/test_warm_instances.py",
+    "pool/drivers/docker_naming.py": DOING + "tests/integration/pool/test_docker_warm.py",
     "pool/drivers/docker_instance.py": DOING + "tests/integration/pool/test_drivers.py",
     "pool/drivers/docker_engine.py": DOING + "tests/integration/pool/test_docker.py",
     "pool/drivers/docker_network.py": DOING + "tests/integration/pool/test_docker.py",
