@@ -88,7 +88,7 @@ def _more(need: Need, wanted: int, serving: int, now: float) -> Decision:
     resume = tuple(each.id for each in latest_first[:missing])
     missing -= len(resume)
     start = min(missing, need.room)
-    why = f"{need.queued} calls wait and the minimum is {need.min}"
+    why = _calls_wait(need.queued) if need.queued else f"the minimum is {need.min}"
     late, short = now < need.retry_at and missing > 0, start < missing
     if late:
         start = 0
@@ -96,8 +96,11 @@ def _more(need: Need, wanted: int, serving: int, now: float) -> Decision:
     elif short:
         why += f"; the machine has memory for {start} of {missing} more"
     saturated = bool(need.queued) and not (start or resume or need.on_the_way or late)
-    reason = f"{why}: start {start}, resume {len(resume)}"
-    return Decision(start, (), reason, saturated, resume, short=short)
+    return Decision(start, (), why, saturated, resume, short=short)
+
+
+def _calls_wait(queued: int) -> str:
+    return "1 call waits" if queued == 1 else f"{queued} calls wait"
 
 
 def _less(need: Need, wanted: int, minimum: int, now: float) -> Decision:
@@ -106,11 +109,12 @@ def _less(need: Need, wanted: int, minimum: int, now: float) -> Decision:
     stop = _surplus(need, alive, max(minimum, min(wanted, need.max)), now)
     pause = _to_pause(need, minimum, set(stop), now)
     if stop or pause:
-        reason = f"idle: {len(stop)} of {alive} instances are not needed, {len(pause)} are paused"
-        return Decision(0, stop, reason, _is_saturated(need), pause=pause)
+        why = f"over the maximum of {need.max}" if alive > need.max else "no call for a while"
+        return Decision(0, stop, why, _is_saturated(need), pause=pause)
     if need.queued and wanted > need.max:
-        return Decision(0, (), f"the maximum of {need.max} instances is reached", _is_saturated(need))
-    return Decision(0, (), f"{alive} instances are enough")
+        why = f"{_calls_wait(need.queued)}; the maximum of {need.max} instances is reached"
+        return Decision(0, (), why, _is_saturated(need))
+    return Decision(0, (), f"{alive} instances are enough" if alive != 1 else "1 instance is enough")
 
 
 def _is_saturated(need: Need) -> bool:

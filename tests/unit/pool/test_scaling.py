@@ -146,3 +146,92 @@ def test_whoever_waits_is_helped_or_at_the_maximum(each: Need) -> None:
     decision = decide(each, NOW)
     helped = decision.start or each.on_the_way or each.ready >= each.max or each.retry_at > NOW
     assert helped or (each.concurrency == 0 and each.ready)
+
+
+# --- paused ones, and memory
+
+
+@pytest.mark.parametrize(
+    ("given_need", "resume", "start"),
+    [
+        (need(queued=1, paused=idle(5, 3)), ("i1",), 0),
+        (need(queued=3, paused=idle(5, 3)), ("i1", "i0"), 1),
+        (need(queued=1, on_the_way=1, paused=idle(5)), (), 0),
+        (need(queued=9, max=2, paused=idle(5)), ("i0",), 1),
+        (need(min=1, paused=idle(5)), ("i0",), 0),
+        (need(queued=1, paused=idle(5), room=0), ("i0",), 0),
+        (need(queued=3, room=2), (), 2),
+        (need(queued=2, paused=idle(5), retry_at=NOW + 1), ("i0",), 0),
+    ],
+)
+def test_what_is_paused_comes_before_what_must_be_started(
+    given_need: Need, resume: tuple[str, ...], start: int
+) -> None:
+    decision = decide(given_need, NOW)
+    assert (decision.resume, decision.start) == (resume, start)
+
+
+@pytest.mark.parametrize(
+    ("given_need", "pause"),
+    [
+        (need(ready=1, idle=idle(9.9), pause_after_s=10), ()),
+        (need(ready=1, idle=idle(10), pause_after_s=10), ("i0",)),
+        (need(ready=1, idle=idle(10)), ()),
+        (need(ready=3, min=2, idle=idle(30, 20, 10), pause_after_s=10), ("i0",)),
+        (need(ready=3, min=2, idle=idle(20), pause_after_s=10), ("i0",)),
+        (need(ready=2, min=2, idle=idle(20, 20), pause_after_s=10), ()),
+        (need(ready=2, idle=idle(70, 20), pause_after_s=10), ("i1",)),
+        (need(ready=1, idle=idle(20), pause_after_s=10, queued=1), ()),
+    ],
+)
+def test_what_is_paused(given_need: Need, pause: tuple[str, ...]) -> None:
+    assert decide(given_need, NOW).pause == pause
+
+
+def test_without_memory_the_need_is_short_and_the_version_saturated() -> None:
+    decision = decide(need(queued=1, room=0), NOW)
+    assert (decision.short, decision.saturated) == (True, True)
+    assert "memory for 0 of 1" in decision.reason
+    assert not decide(need(queued=1, room=0, on_the_way=1), NOW).short
+
+
+counts = st.integers(0, 6)
+ages = st.lists(st.floats(0, 100), max_size=4)
+
+
+@given(counts, counts, st.integers(1, 6), counts, counts, ages, ages, st.integers(0, 4), st.booleans())
+def test_whatever_is_needed(
+    queued: int,
+    minimum: int,
+    maximum: int,
+    busy: int,
+    on_the_way: int,
+    idle_ages: list[float],
+    paused_ages: list[float],
+    room: int,
+    live: bool,
+) -> None:
+    waiting = idle(*idle_ages)
+    paused = tuple(IdleInstance(f"p{n}", NOW - age) for n, age in enumerate(paused_ages))
+    given_need = need(
+        queued=queued,
+        min=minimum,
+        max=maximum,
+        ready=busy + len(waiting),
+        on_the_way=on_the_way,
+        idle=waiting,
+        paused=paused,
+        pause_after_s=30.0,
+        room=room,
+        live=live,
+    )
+    decision = decide(given_need, NOW)
+    serving = given_need.ready + on_the_way
+    names = {each.id for each in (*waiting, *paused)}
+    assert set(decision.stop) <= names
+    assert set(decision.pause) <= {each.id for each in waiting} - set(decision.stop)
+    assert set(decision.resume) <= {each.id for each in paused}
+    assert 0 <= decision.start <= room
+    assert serving + len(decision.resume) + decision.start <= max(maximum, serving)
+    if decision.start or decision.resume:
+        assert not (decision.stop or decision.pause)
