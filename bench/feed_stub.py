@@ -26,12 +26,12 @@ from plat.feed import (
     Hello,
     Returned,
     Route,
-    Routes,
     RouteVersion,
     Saturated,
     ToRouter,
     decode_from_router,
     encode,
+    whole_table,
 )
 from plat.web import start_site
 
@@ -87,7 +87,7 @@ class Ledger:
 
 
 def route(function: FixedFunction) -> Route:
-    versions = [RouteVersion(function.name, 1, max(function.slots, 1), 60.0)]
+    versions = (RouteVersion(function.name, 1, max(function.slots, 1), 60.0),)
     return Route(function.name, 1, False, "public", 3600.0, function.rate, function.burst, versions)
 
 
@@ -95,7 +95,8 @@ def application(fixture: Fixture) -> web.Application:
     async def feed(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(max_msg_size=0)
         await socket.prepare(request)
-        await socket.send_bytes(encode(Routes([route(each) for each in fixture.functions], [])))
+        for part in whole_table([], map(route, fixture.functions)):
+            await socket.send_bytes(encode(part))
         ledger = Ledger(fixture.functions)
         async for message in socket:
             if message.type is aiohttp.WSMsgType.BINARY:

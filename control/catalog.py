@@ -16,7 +16,7 @@ from control.finish import Finisher
 from control.rows import FunctionRow, VersionRow
 from control.store import Store, Tables
 from control.sweep import Sweeper
-from plat.feed import FunctionDropped, FunctionEntry, FunctionPut, Table
+from plat.feed import FunctionDropped, FunctionEntry, FunctionPut
 from plat.model import (
     Function,
     FunctionPage,
@@ -29,6 +29,9 @@ from plat.model import (
 )
 
 Change = Callable[[FunctionRow], FunctionRow]
+
+ENTRIES_AT_ONCE = 50
+"""Functions read for the feed in one transaction, for which changes wait some milliseconds."""
 
 
 class Catalog:
@@ -69,13 +72,15 @@ class Catalog:
             function = await found(tables, name)
             return rules.shown_version(await found_version(tables, name, number), function.live)
 
-    async def snapshot(self, tokens: list[str], call: Callable[[Table], None]) -> None:
-        """Call with the whole table while no change can happen."""
+    async def entries(self, after: str, tell: Callable[[list[FunctionEntry]], None]) -> str | None:
+        """Tell some functions, by name those after `after`, while no change can happen.
+
+        The name to go on after; None: these were the last.
+        """
         async with self._store.reading_alone() as tables:
-            versions = await tables.all_ready_versions(rules.VERSIONS_IN_FEED)
-            rows = await tables.all_functions()
-            entries = [rules.function_entry(row, versions.get(row.name, [])) for row in rows]
-            call(Table(functions=entries, tokens=tokens))
+            rows = await tables.functions(after, ENTRIES_AT_ONCE)
+            tell(await _entries(tables, rows))
+        return rows[-1].name if len(rows) == ENTRIES_AT_ONCE else None
 
     # --- changing
 
@@ -151,16 +156,18 @@ class Catalog:
         if row is None:
             self._feed.publish(FunctionDropped(name=name))
         else:
-            self._feed.publish(FunctionPut(function=await _entry(tables, row)))
+            (entry,) = await _entries(tables, [row])
+            self._feed.publish(FunctionPut(function=entry))
 
     async def _publish(self, tables: Tables, row: FunctionRow) -> None:
-        entry = await _entry(tables, row)
+        (entry,) = await _entries(tables, [row])
         tables.after_commit(lambda: self._feed.publish(FunctionPut(function=entry)))
 
 
-async def _entry(tables: Tables, row: FunctionRow) -> FunctionEntry:
-    """What the feed says of a function, which is stored as `row` by now."""
-    return rules.function_entry(row, await tables.ready_versions(row.name, rules.VERSIONS_IN_FEED))
+async def _entries(tables: Tables, rows: list[FunctionRow]) -> list[FunctionEntry]:
+    """What the feed says of functions, which are stored like this by now."""
+    versions = await tables.ready_versions([row.name for row in rows], rules.VERSIONS_IN_FEED)
+    return [rules.function_entry(row, versions.get(row.name, [])) for row in rows]
 
 
 async def found(tables: Tables, name: str) -> FunctionRow:

@@ -8,29 +8,38 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import WSCloseCode, web
 
-from plat.feed import FromControl, FunctionDropped, FunctionPut, Table, encode
+from plat.feed import FromControl, FunctionDropped, FunctionEntry, FunctionPut, Table, TablePart, encode
 from plat.logs import get_logger
-from plat.tasks import cancel, spawn
+from plat.parts import in_parts
+from plat.tasks import cancel, subtask
 
 log = get_logger(__name__)
 
 HEARTBEAT_S = 15
 
-Snapshot = Callable[[Callable[[Table], None]], Awaitable[None]]
-"""Calls back with the table at a moment when no change can slip in between."""
+Entries = Callable[[str, Callable[[list[FunctionEntry]], None]], Awaitable[str | None]]
+"""Calls back with the functions after a name, at a moment when no change can slip in between.
+
+Gives the name to go on after, None at the end.
+"""
 
 
 class Outbox:
-    """What one listener has not been sent yet: at most one message a function, the latest."""
+    """What one listener has not been sent yet: at most one message a function, the latest, and some parts."""
 
-    def __init__(self, table: Table) -> None:
-        self._waiting: dict[str, FromControl] = {"": table}
+    def __init__(self) -> None:
+        self._waiting: dict[str, FromControl] = {}
         self._filled = asyncio.Event()
-        self._filled.set()
 
     def put(self, name: str, message: FunctionPut | FunctionDropped) -> None:
         self._waiting.pop(name, None)  # to the end, so that the order is that of the latest messages
         self._waiting[name] = message
+        self._filled.set()
+
+    def put_part(self, functions: list[FunctionEntry]) -> None:
+        """Some of the whole table: as they are now, after every change that was put before."""
+        for part in in_parts(functions, lambda each: each.weight):
+            self._waiting[f"part of {part[0].name}"] = TablePart(part)
         self._filled.set()
 
     async def take(self) -> list[FromControl]:
@@ -52,37 +61,48 @@ class Feed:
         for outbox in self._listeners.values():
             outbox.put(name, message)
 
-    async def serve(self, request: web.Request, snapshot: Snapshot) -> web.WebSocketResponse:
-        """Feed one listener until it or this service goes."""
+    async def serve(self, request: web.Request, tokens: list[str], entries: Entries) -> web.WebSocketResponse:
+        """Feed one listener until it or this service goes, or the functions cannot be read."""
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S)
         await socket.prepare(request)
+        outbox = self._listeners[socket] = Outbox()
+        sender = subtask(_tell(socket, outbox, tokens, entries), "control feed: send")
+        reader = subtask(_until_gone(socket), "control feed: read")
         try:
-            await snapshot(lambda table: self._subscribe(socket, table))
-            await self._feed(socket, self._listeners[socket])
+            await asyncio.wait([sender, reader], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._listeners.pop(socket, None)
+            del self._listeners[socket]
+            await cancel(sender, reader)
+        if not sender.cancelled():
+            sender.result()
         return socket
 
     async def close(self) -> None:
         for socket in list(self._listeners):
             await socket.close(code=WSCloseCode.GOING_AWAY, message=b"control is stopping")
 
-    async def _feed(self, socket: web.WebSocketResponse, outbox: Outbox) -> None:
-        sender = spawn(_send(socket, outbox), "control feed: send")
-        try:
-            async for _ in socket:
-                pass  # a listener has nothing to say; reading is how its end is seen
-        finally:
-            await cancel(sender)
 
-    def _subscribe(self, socket: web.WebSocketResponse, table: Table) -> None:
-        self._listeners[socket] = Outbox(table)
-
-
-async def _send(socket: web.WebSocketResponse, outbox: Outbox) -> None:
+async def _tell(socket: web.WebSocketResponse, outbox: Outbox, tokens: list[str], entries: Entries) -> None:
+    """The whole table, read no faster than it is taken; changes in between and for ever after."""
     try:
+        await socket.send_bytes(encode(Table(tokens)))
+        after: str | None = ""
+        while after is not None:
+            after = await entries(after, outbox.put_part)
+            await _send(socket, await outbox.take())
+        await socket.send_bytes(encode(TablePart([], last=True)))
         while True:
-            for message in await outbox.take():
-                await socket.send_bytes(encode(message))
+            await _send(socket, await outbox.take())
     except ConnectionError as error:
         log.info("a listener of the function table has gone", detail=str(error))
+
+
+async def _send(socket: web.WebSocketResponse, messages: list[FromControl]) -> None:
+    for message in messages:
+        await socket.send_bytes(encode(message))
+        await asyncio.sleep(0)  # a socket that takes all at once would leave nobody else a turn
+
+
+async def _until_gone(socket: web.WebSocketResponse) -> None:
+    async for _ in socket:
+        pass  # a listener has nothing to say; reading is how its end is seen

@@ -118,7 +118,7 @@ def function_entry(row: FunctionRow, versions: Iterable[VersionRow]) -> Function
         idle_s=row.spec.scale.idle_s,
         rate=row.spec.limits.rate,
         burst=row.spec.limits.burst,
-        versions=[version_entry(version) for version in versions],
+        versions=tuple(version_entry(version) for version in versions),
         pause_after_s=row.spec.scale.pause_after_s,
-        windows=row.spec.scale.window,
+        windows=tuple(row.spec.scale.window),
     )

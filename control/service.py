@@ -95,7 +95,7 @@ def add_pages(
     app: web.Application, catalog: Catalog, feed: Feed, metrics: ControlMetrics, digests: list[str]
 ) -> None:
     async def feed_page(request: web.Request) -> web.StreamResponse:
-        return await feed.serve(request, lambda call: catalog.snapshot(digests, call))
+        return await feed.serve(request, digests, catalog.entries)
 
     async def health(_: web.Request) -> web.Response:
         return json_response({"status": "ok"})

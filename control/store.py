@@ -102,9 +102,6 @@ class Tables:
         query = select(functions).where(functions.c.name > after).order_by(functions.c.name).limit(limit)
         return [FunctionRow(**row) for row in await self._all(query)]
 
-    async def all_functions(self) -> list[FunctionRow]:
-        return [FunctionRow(**row) for row in await self._all(select(functions).order_by(functions.c.name))]
-
     async def add_function(self, row: FunctionRow) -> None:
         await self._connection.execute(insert(functions).values(msgspec.structs.asdict(row)))
 
@@ -135,17 +132,15 @@ class Tables:
         rows = await self._all(query.order_by(versions.c.number.desc()).limit(limit))
         return [VersionRow(**row) for row in rows]
 
-    async def ready_versions(self, name: str, newest: int) -> list[VersionRow]:
-        """The `newest` ready ones and the live one, newest first."""
-        return (await self._ready(newest, name)).get(name, [])
-
-    async def all_ready_versions(self, newest: int) -> dict[str, list[VersionRow]]:
-        """The same of every function, by its name."""
-        return await self._ready(newest, None)
-
-    async def _ready(self, newest: int, name: str | None) -> dict[str, list[VersionRow]]:
+    async def ready_versions(self, names: Collection[str], newest: int) -> dict[str, list[VersionRow]]:
+        """Of each function that has any: the `newest` ready ones and the live one, newest first."""
+        # The names are in the inner query too: without them it ranks the versions of all functions.
         rank = func.row_number().over(partition_by=versions.c.function, order_by=versions.c.number.desc())
-        ranked = select(versions.c.id, rank.label("rank")).where(versions.c.state == "ready").subquery()
+        ranked = (
+            select(versions.c.id, rank.label("rank"))
+            .where(versions.c.state == "ready", versions.c.function.in_(names))
+            .subquery()
+        )
         query = (
             select(versions)
             .join(ranked, ranked.c.id == versions.c.id)
@@ -153,8 +148,6 @@ class Tables:
             .where(or_(ranked.c.rank <= newest, functions.c.live == versions.c.number))
             .order_by(versions.c.number.desc())
         )
-        if name is not None:
-            query = query.where(versions.c.function == name)
         found: dict[str, list[VersionRow]] = {}
         for row in await self._all(query):
             found.setdefault(row["function"], []).append(VersionRow(**row))

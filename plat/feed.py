@@ -3,18 +3,25 @@
 Three streams: control -> pool (the function table), pool -> router (routes and slots), and
 router -> pool (demand and returns). Each begins with the whole truth and goes on with changes; after
 a reconnect it begins again, so a lost message can never stay lost.
+
+A table of functions is told in parts of bounded size (`plat.parts`), with other messages in between. Each
+part is the truth of the moment it is sent, and is merged into what the listener has: a function is as it
+was or as it is, never absent. What no part and no change has told of when the last part is there, is gone.
 """
+
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from msgspec import Struct
 
 from plat.model import VersionSpec, Window
+from plat.parts import in_parts
 
 UNLIMITED_SLOTS = 1_000_000
 """What a router is granted at an instance with `concurrency = 0`: more than it can ever use at once."""
 
 
-class VersionEntry(Struct, frozen=True):
+class VersionEntry(Struct, frozen=True, gc=False):
     """One deployable version. `id` is unique for ever, also when a deleted function's name comes back."""
 
     id: str
@@ -24,8 +31,8 @@ class VersionEntry(Struct, frozen=True):
     spec: VersionSpec
 
 
-class FunctionEntry(Struct, frozen=True):
-    """What pool and routers need to know of a function."""
+class FunctionEntry(Struct, frozen=True, gc=False):
+    """What the pool needs to know of a function."""
 
     name: str
     live: int | None
@@ -36,19 +43,32 @@ class FunctionEntry(Struct, frozen=True):
     idle_s: float
     rate: float | None
     burst: int | None
-    versions: list[VersionEntry]
+    versions: tuple[VersionEntry, ...]
     pause_after_s: float | None = None
-    windows: list[Window] = []
+    windows: tuple[Window, ...] = ()
+
+    @property
+    def weight(self) -> int:
+        """About its bytes on the wire."""
+        return 200 + sum(300 + _length(version.spec.env) for version in self.versions)
+
+
+def _length(env: dict[str, str]) -> int:
+    return sum(len(name) + len(value) for name, value in env.items())
 
 
 # --- control -> pool
 
 
 class Table(Struct, frozen=True, tag="table"):
-    """All functions, and the SHA-256 (hexadecimal) of each token that may call and administer."""
+    """All functions follow, in parts. `tokens`: the SHA-256 (hexadecimal) of each that may call."""
 
-    functions: list[FunctionEntry]
     tokens: list[str]
+
+
+class TablePart(Struct, frozen=True, tag="table_part"):
+    functions: list[FunctionEntry]
+    last: bool = False
 
 
 class FunctionPut(Struct, frozen=True, tag="function_put"):
@@ -59,21 +79,21 @@ class FunctionDropped(Struct, frozen=True, tag="function_dropped"):
     name: str
 
 
-FromControl = Table | FunctionPut | FunctionDropped
+FromControl = Table | TablePart | FunctionPut | FunctionDropped
 
 
 # --- pool -> router
 
 
-class RouteVersion(Struct, frozen=True):
+class RouteVersion(Struct, frozen=True, gc=False):
     id: str
     number: int
     concurrency: int
     timeout_s: float
 
 
-class Route(Struct, frozen=True):
-    """What a router needs to know of a function."""
+class Route(Struct, frozen=True, gc=False):
+    """What a router needs to know of a function. Nothing in it is the garbage collector's business."""
 
     name: str
     live: int | None
@@ -82,14 +102,23 @@ class Route(Struct, frozen=True):
     idle_s: float
     rate: float | None
     burst: int | None
-    versions: list[RouteVersion]
+    versions: tuple[RouteVersion, ...]
+
+    @property
+    def weight(self) -> int:
+        """About its bytes on the wire."""
+        return 100 + 40 * len(self.versions)
 
 
 class Routes(Struct, frozen=True, tag="routes"):
-    """The whole table, as soon as the pool has it."""
+    """The whole table follows, in parts, as soon as the pool has it."""
 
-    routes: list[Route]
     tokens: list[str]
+
+
+class RoutesPart(Struct, frozen=True, tag="routes_part"):
+    routes: list[Route]
+    last: bool = False
 
 
 class RoutePut(Struct, frozen=True, tag="route_put"):
@@ -144,8 +173,25 @@ class MemoryPressure(Struct, frozen=True, tag="memory_pressure"):
 
 
 ToRouter = (
-    MemoryPressure | Saturated | Routes | RoutePut | RouteDropped | Grant | Reclaim | Gone | StartFailed
+    MemoryPressure
+    | Saturated
+    | Routes
+    | RoutesPart
+    | RoutePut
+    | RouteDropped
+    | Grant
+    | Reclaim
+    | Gone
+    | StartFailed
 )
+
+
+def whole_table(tokens: list[str], routes: Iterable[Route]) -> Iterator[ToRouter]:
+    """Message by message; a route is not looked at before the part it is in is taken."""
+    yield Routes(tokens)
+    for part in in_parts(routes, lambda each: each.weight):
+        yield RoutesPart(part)
+    yield RoutesPart([], last=True)
 
 
 # --- router -> pool

@@ -138,7 +138,7 @@ class FunctionSpec(Struct, frozen=True, forbid_unknown_fields=True):
     env: dict[EnvName, EnvValue] = field(default_factory=dict)
 
 
-class VersionSpec(Struct, frozen=True):
+class VersionSpec(Struct, frozen=True, gc=False):
     """The part of a spec that an instance is made of. Immutable: a change needs a new version."""
 
     runtime: str

@@ -5,7 +5,7 @@ elsewhere, start or stop what `scaling.decide` says. Synchronous throughout; the
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 
 from plat.errors import PlatError
@@ -20,7 +20,6 @@ from plat.feed import (
     Returned,
     RouteDropped,
     RoutePut,
-    Routes,
     Saturated,
     StartFailed,
     ToRouter,
@@ -53,7 +52,10 @@ SATURATED_INTERVAL_S = 0.25
 
 
 class Dispatcher:
-    """`send` takes a message for one router, by name; `routers` are those connected now."""
+    """`send` takes a message for one router, by name, `send_table` a long one in parts.
+
+    `routers`: those connected now.
+    """
 
     def __init__(
         self,
@@ -62,6 +64,7 @@ class Dispatcher:
         ledger: Ledger,
         *,
         send: Callable[[str, ToRouter], None],
+        send_table: Callable[[str, Iterator[ToRouter]], None],
         routers: Callable[[], list[str]],
         expected_routers: int,
         memory_mb: int = 0,
@@ -71,6 +74,7 @@ class Dispatcher:
         self._ledger = ledger
         self._demands = Demands()
         self._send = send
+        self._send_table = send_table
         self._routers = routers
         self._expected_routers = expected_routers
         self._away = AwayRouters(time.monotonic())
@@ -112,11 +116,8 @@ class Dispatcher:
         self._demands.router_here(message.router)
         self._ledger.router_here(message.router, [(each.instance, each.slots) for each in message.held])
         if self._table.loaded:
-            self._send(message.router, self._routes())
+            self._send_table(message.router, self._table.whole())
         self._granting.ask(self._ledger.draining(message.router))
-
-    def _routes(self) -> Routes:
-        return Routes([route_of(function) for function in self._table.all()], self._table.tokens)
 
     def _returned(self, router: str, instance: str, slots: int, idle_s: float, now: float) -> None:
         version = self._ledger.returned(router, instance, slots, idle_s, now)
@@ -145,7 +146,15 @@ class Dispatcher:
     # --- the table
 
     def table_replaced(self) -> None:
-        self._broadcast(self._routes())
+        for router in self._routers():
+            self._send_table(router, self._table.whole())
+        self.sweep()
+
+    def routes_changed(self, names: Iterable[str]) -> None:
+        """What exists by label only has come, changed or gone."""
+        for name in names:
+            function = self._table.function(name)
+            self._broadcast(RouteDropped(name) if function is None else RoutePut(route_of(function)))
         self.sweep()
 
     def machine_listed(self) -> None:
@@ -166,6 +175,8 @@ class Dispatcher:
     def function_dropped(self, name: str) -> None:
         self._broadcast(RouteDropped(name))
         self.scaler.decisions.forget(name)
+        if (discovered := self._table.function(name)) is not None:
+            self._broadcast(RoutePut(route_of(discovered)))
         error = PlatError("function_not_found", f'The function "{name}" was deleted.')
         for member in self._of_function(name):
             self._fail_waiters(member.version.id, error)

@@ -5,7 +5,8 @@ Both carry the messages of `plat.feed`; what they mean is `dispatch`'s business.
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
 
 import aiohttp
 import msgspec
@@ -34,11 +35,45 @@ OUTBOX_LIMIT = 100_000
 
 
 class _Link:
-    """One connection of a router."""
+    """What one connection of a router has not been sent yet: messages, and the rest of a table."""
 
     def __init__(self, transport: asyncio.Transport | None) -> None:
-        self.outbox: asyncio.Queue[bytes] = asyncio.Queue(OUTBOX_LIMIT)
+        self._outbox: deque[bytes] = deque()
+        self._table: Iterator[ToRouter] | None = None
+        self._filled = asyncio.Event()
         self._transport = transport
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._outbox) >= OUTBOX_LIMIT
+
+    def put(self, data: bytes) -> None:
+        self._outbox.append(data)
+        self._filled.set()
+
+    def put_table(self, messages: Iterator[ToRouter]) -> None:
+        self._table = messages
+        self._filled.set()
+
+    async def take(self) -> bytes:
+        """The oldest message; while none waits, the next of the table, made as late as that."""
+        while not self._outbox:
+            if self._table is None:
+                self._filled.clear()
+                await self._filled.wait()
+            else:
+                await asyncio.sleep(0)  # making one is long work, and the socket may take many: others first
+                self._go_on()
+        return self._outbox.popleft()
+
+    def _go_on(self) -> None:
+        if self._outbox or self._table is None:
+            return
+        message = next(self._table, None)
+        if message is None:
+            self._table = None
+        else:
+            self._outbox.append(encode(message))
 
     def cut(self) -> None:
         if self._transport is not None:
@@ -59,12 +94,22 @@ class RouterLinks:
     def send(self, router: str, message: ToRouter) -> None:
         """In order, without waiting. A router that is away hears everything anew when it is back."""
         link = self._links.get(router)
+        if link is None:
+            return
+        if link.is_full:
+            log.error("router lags too far behind; cutting it off", router=router)
+            link.cut()
+        else:
+            link.put(encode(message))
+
+    def send_table(self, router: str, messages: Iterator[ToRouter]) -> None:
+        """A table of any length, message by message as fast as the router takes it; others overtake it.
+
+        Each is made when all messages before it have left: what it says is newer than they are.
+        """
+        link = self._links.get(router)
         if link is not None:
-            try:
-                link.outbox.put_nowait(encode(message))
-            except asyncio.QueueFull:
-                log.error("router lags too far behind; cutting it off", router=router)
-                link.cut()
+            link.put_table(messages)
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """One router, from its Hello until its connection ends."""
@@ -74,7 +119,7 @@ class RouterLinks:
         if not isinstance(hello, Hello):
             raise web.HTTPBadRequest(text="the first message must be Hello")
         link = self._links[hello.router] = _Link(request.transport)
-        sender = spawn(_send_all(socket, link.outbox), f"send to {hello.router}")
+        sender = spawn(_send_all(socket, link), f"send to {hello.router}")
         log.info("router connected", router=hello.router, instances=len(hello.held))
         try:
             self._deliver(hello.router, hello)
@@ -100,15 +145,15 @@ class RouterLinks:
             self.received(router, message)
 
 
-async def _send_all(socket: web.WebSocketResponse, outbox: "asyncio.Queue[bytes]") -> None:
+async def _send_all(socket: web.WebSocketResponse, link: _Link) -> None:
     try:
         while True:
-            await socket.send_bytes(await outbox.get())
+            await socket.send_bytes(await link.take())
     except ConnectionError:
         return  # the receiving side sees the end too, and cleans up
 
 
-async def follow_control(address: Address, received: Callable[[FromControl], None]) -> None:
+async def follow_control(address: Address, hear: Callable[[FromControl], Awaitable[None]]) -> None:
     """Hear the function table from control, for ever. While it is away the last one stands."""
     wait_s = RECONNECT_S[0]
     async with session_for(address) as session:
@@ -118,7 +163,7 @@ async def follow_control(address: Address, received: Callable[[FromControl], Non
                     wait_s = RECONNECT_S[0]
                     async for message in socket:
                         if message.type is aiohttp.WSMsgType.BINARY:
-                            received(decode_from_control(message.data))
+                            await hear(decode_from_control(message.data))
                 log.warning("control is away; going on with the last table")
             except (aiohttp.ClientError, OSError, msgspec.MsgspecError) as error:
                 log.debug("control is away", detail=str(error))

@@ -72,5 +72,5 @@ def _entry(running: Running) -> FunctionEntry:
         idle_s=DISCOVERED_IDLE_S,
         rate=None,
         burst=None,
-        versions=[version],
+        versions=(version,),
     )

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from plat.artifacts import FolderArtifacts
 from plat.errors import PlatError
-from plat.feed import FromControl, FunctionDropped, FunctionPut, Table, VersionEntry
+from plat.feed import VersionEntry
 from plat.logs import get_logger
 from plat.model import DecisionList, InstanceList
 from plat.settings import Settings
@@ -19,7 +19,7 @@ from plat.tasks import cancel, spawn
 from plat.web import json_response, problems, start_site
 from pool.code import CodeCache
 from pool.dispatch import Dispatcher
-from pool.drivers.base import Driver, Exited, Kind, Listener, Written
+from pool.drivers.base import Driver, Exited, Listener, Written
 from pool.drivers.choice import choose_driver, make_driver
 from pool.feed import RouterLinks, follow_control
 from pool.fleet import Fleet
@@ -28,6 +28,7 @@ from pool.ledger import Ledger
 from pool.lifecycle import State
 from pool.logbook import LogBook
 from pool.metrics import PoolMetrics
+from pool.news import News
 from pool.reconcile import discovered, plan
 from pool.sole import sole_pool
 from pool.table import FunctionTable
@@ -45,8 +46,6 @@ LIST_RETRY_S = (0.2, 5.0)
 STOP_GRACE_S = 5.0
 LOG_TAIL_DEFAULT = 100
 LOG_TAIL_LIMIT = 10_000
-KINDS_AGAIN_S = 1.0
-"""Which runtimes and sizes functions have is looked up at most this often: there may be many functions."""
 
 MEMORY_SHARE = 0.9
 """Of the machine's memory, for instances, where no setting says otherwise."""
@@ -61,10 +60,7 @@ class Pool:
         self._metrics = PoolMetrics()
         self._links = RouterLinks()
         self._list_again = asyncio.Event()
-        self._table_loaded = asyncio.Event()
         self._listed = False
-        self._table_changed = False
-        self._kinds_known_at = float("-inf")
         artifacts = FolderArtifacts(settings.data_dir / "artifacts")
         ledger = Ledger()
         self.table = FunctionTable()
@@ -79,11 +75,13 @@ class Pool:
             self.fleet,
             ledger,
             send=self._links.send,
+            send_table=self._links.send_table,
             routers=self._links.names,
             expected_routers=settings.routers,
             memory_mb=settings.memory_mb or int(machine_memory_mb() * MEMORY_SHARE),
         )
         self.dispatcher.scaler.starts_are_held = True
+        self._news = News(self.table, self.dispatcher, self.logbook.drop)
         self._links.received = self.dispatcher.received
         self._links.away = self.dispatcher.router_away
         self._metrics.watch(self._states)
@@ -91,11 +89,11 @@ class Pool:
     # --- loops
 
     async def follow_control(self) -> None:
-        await follow_control(self._settings.control, self._from_control)
+        await follow_control(self._settings.control, self._news.hear)
 
     async def keep_listed(self) -> None:
         """List the machine at the start, after every gap, and now and then. For ever."""
-        await self._table_loaded.wait()
+        await self._news.loaded.wait()
         wait_s = LIST_RETRY_S[0]
         while True:
             self._list_again.clear()
@@ -118,8 +116,9 @@ class Pool:
     async def list_machine(self) -> None:
         known = self.fleet.known() | self.stock.known()
         listed = [each for each in await self._driver.list() if not self.fleet.ending(each.instance)]
-        if self.table.discover(discovered(listed, self.table.managed_names)):
-            self.dispatcher.table_replaced()
+        changed = self.table.discover(discovered(listed, self.table.managed_names))
+        if changed:
+            self.dispatcher.routes_changed(changed)
         todo = plan(listed, known, self.table.versions)
         for running, version in todo.adopt:
             if self.fleet.get(running.instance) is None:
@@ -135,7 +134,7 @@ class Pool:
 
     async def keep_pruned(self) -> None:
         """Remove the unpacked code of versions that are gone, now and then. For ever."""
-        await self._table_loaded.wait()
+        await self._news.loaded.wait()
         while True:
             await asyncio.sleep(PRUNE_S)
             used = {version.digest for version in self.table.versions.values()}
@@ -156,9 +155,7 @@ class Pool:
         if self.fleet.closing:
             return
         now = time.monotonic()
-        if self._table_changed and now >= self._kinds_known_at + KINDS_AGAIN_S:
-            self._table_changed, self._kinds_known_at = False, now
-            self.stock.targets.know(Kind.of(version.spec) for version in self.table.live_versions())
+        self.stock.targets.know(self.table.kinds)
         self.stock.refill(now, self.dispatcher.scaler.free_mb())
 
     async def open(self) -> None:
@@ -189,23 +186,6 @@ class Pool:
         """Function and state of each instance, for the metrics."""
         yield from ((each.version.function, each.state) for each in self.fleet.members())
         yield from (("", State.WARM) for _ in self.stock.known())
-
-    def _from_control(self, message: FromControl) -> None:
-        self._table_changed = True
-        match message:
-            case Table(functions, tokens):
-                self.table.replace(functions, tokens)
-                self.dispatcher.table_replaced()
-                self._table_loaded.set()
-            case FunctionPut(function):
-                self.table.put(function)
-                self.dispatcher.function_put(function)
-            case FunctionDropped(name):
-                self.table.drop(name)
-                self.dispatcher.function_dropped(name)
-                self.logbook.drop(name)
-            case _:
-                raise AssertionError(f"unknown message {message!r}")
 
     # --- pages
 

@@ -4,7 +4,7 @@ A kind is kept when live functions are of it; more of it for a while when cold s
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from pool.drivers.base import Kind
 
@@ -21,10 +21,9 @@ class WarmTargets:
         self._kinds: list[Kind] = []
         self._taken: deque[tuple[float, Kind]] = deque()
 
-    def know(self, kinds: Iterable[Kind]) -> None:
-        """The kinds of all live versions; those of most functions come first where not all can be kept."""
-        counted = Counter(kinds)
-        self._kinds = [kind for kind, _ in sorted(counted.items(), key=lambda item: -item[1])]
+    def know(self, kinds: Mapping[Kind, int]) -> None:
+        """How many live versions are of each kind; those of most come first where not all can be kept."""
+        self._kinds = [kind for kind, _ in sorted(kinds.items(), key=lambda item: -item[1])]
 
     def taken(self, kind: Kind, now: float) -> None:
         """A cold start: whether a warm instance was there for it or not."""

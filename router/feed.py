@@ -25,6 +25,7 @@ from plat.feed import (
     RouteDropped,
     RoutePut,
     Routes,
+    RoutesPart,
     Saturated,
     StartFailed,
     ToRouter,
@@ -130,7 +131,7 @@ class PoolLink:
         try:
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.BINARY:
-                    self._apply(decode_to_router(message.data))
+                    await self._hear(decode_to_router(message.data))
         finally:
             sender.cancel()
 
@@ -175,6 +176,14 @@ class PoolLink:
 
     # --- in
 
+    async def _hear(self, message: ToRouter) -> None:
+        """Calls have their turn after each part of a long table: its messages may all be here already."""
+        self._apply(message)
+        if isinstance(message, RoutesPart):
+            await asyncio.sleep(0)
+            for _ in self.routes.end() if message.last else ():
+                await asyncio.sleep(0)
+
     def _apply(self, message: ToRouter) -> None:
         match message:
             case Grant():
@@ -191,18 +200,23 @@ class PoolLink:
             case StartFailed():
                 error = PlatError(message.code, message.detail, reason=message.reason, retry_after_s=1)
                 self.slots.fail_waiters(message.version, error)
-            case Routes():
-                self._replace(message)
-            case RoutePut():
-                self.routes.put(message.route)
-            case RouteDropped():
-                self.routes.drop(message.name)
+            case Routes() | RoutesPart() | RoutePut() | RouteDropped():
+                self._apply_to_table(message)
             case _:
                 raise AssertionError(f"unknown message {message!r}")
 
-    def _replace(self, message: Routes) -> None:
-        self.routes.replace(message.routes)
-        self.tokens.replace(message.tokens)
+    def _apply_to_table(self, message: Routes | RoutesPart | RoutePut | RouteDropped) -> None:
+        match message:
+            case Routes(tokens):
+                self.tokens.replace(tokens)
+                self.routes.begin()
+            case RoutesPart(routes):
+                for route in routes:
+                    self.routes.put(route)
+            case RoutePut(route):
+                self.routes.put(route)
+            case RouteDropped(name):
+                self.routes.drop(name)
 
     def _buried(self, message: Gone) -> None:
         self._deaths[message.instance] = message

@@ -1,41 +1,67 @@
 """Which version a call goes to: the table of routes. Decides only."""
 
+from collections.abc import Iterator
+
 from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
+from plat.parts import Heard, unheard
 from router.target import LIVE
 
 
 class RouteTable:
-    """The functions by name. Empty and not `loaded` until the pool has told the first time."""
+    """The functions by name. Empty and not `loaded` until the pool has told all of it for the first time.
+
+    The pool tells it again in parts, each merged into what is here (`plat.feed`): begin, put and drop, end.
+    """
 
     def __init__(self) -> None:
         self._routes: dict[str, Route] = {}
         self._versions: dict[str, Route] = {}
         self._live: dict[str, RouteVersion] = {}
         """By function: the version that calls without a qualifier go to, if they may go to one."""
+        self._heard: Heard | None = None
+        """While the whole table is told: the functions told of so far."""
         self.loaded = False
 
     def __len__(self) -> int:
         return len(self._routes)
 
-    def replace(self, routes: list[Route]) -> None:
-        self._routes = {route.name: route for route in routes}
-        self._versions = {version.id: route for route in routes for version in route.versions}
-        self._live = {route.name: live for route in routes if (live := pick_version(route, LIVE)) is not None}
+    def begin(self) -> None:
+        """The whole table follows. One that broke off before its end has dropped nothing."""
+        self._heard = Heard()
+
+    def end(self) -> Iterator[None]:
+        """Drop what was not told of since `begin`; a turn of the event loop is due at each step."""
+        assert self._heard is not None, "a table has its beginning"
+        for names in unheard(self._routes, self._heard):
+            for name in names:
+                self.drop(name)
+            yield
+        self._heard = None
         self.loaded = True
 
     def put(self, route: Route) -> None:
-        self.drop(route.name)
+        former = self._routes.get(route.name)
+        if self._heard is not None:
+            self._heard.add(route.name if former is None else former.name)
+        if former == route:
+            return  # and what is here already needs no second copy
+        self._forget_versions(former)
         self._routes[route.name] = route
-        self._versions.update((version.id, route) for version in route.versions)
+        for version in route.versions:
+            self._versions[version.id] = route
         live = pick_version(route, LIVE)
         if live is not None:
             self._live[route.name] = live
+        else:
+            self._live.pop(route.name, None)
 
     def drop(self, name: str) -> None:
-        former = self._routes.pop(name, None)
+        self._forget_versions(self._routes.pop(name, None))
         self._live.pop(name, None)
-        for version in former.versions if former else ():
+
+    def _forget_versions(self, route: Route | None) -> None:
+        for version in route.versions if route is not None else ():
             self._versions.pop(version.id, None)
 
     def __contains__(self, name: object) -> bool:

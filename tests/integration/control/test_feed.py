@@ -7,19 +7,32 @@ from pathlib import Path
 
 import aiohttp
 import msgspec
+from aiohttp import web
 
+from control.catalog import ENTRIES_AT_ONCE
+from control.feed import Feed
 from control.tokens import digest_of
+from plat.address import Address
 from plat.errors import PlatError
-from plat.feed import FromControl, FunctionDropped, FunctionPut, Table, decode_from_control
+from plat.feed import (
+    FromControl,
+    FunctionDropped,
+    FunctionEntry,
+    FunctionPut,
+    Table,
+    TablePart,
+    decode_from_control,
+)
 from plat.model import Window
 from plat.tasks import spawn
-from plat.web import session_for
+from plat.web import problems, session_for, start_site
 from tests.integration.control.platform import TOKEN, Platform, code, platform_in, settings_in
 
 
 class Listener:
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.socket = socket
+        self.tokens: list[str] = []
 
     async def next(self) -> FromControl:
         message = await self.socket.receive(timeout=20)
@@ -27,9 +40,19 @@ class Listener:
         decoded: FromControl = decode_from_control(message.data)
         return decoded
 
-    async def table(self) -> Table:
+    async def table(self) -> list[FunctionEntry]:
+        """All functions, of all parts."""
+        begin = await self.next()
+        assert isinstance(begin, Table)
+        self.tokens = begin.tokens
+        functions: list[FunctionEntry] = []
+        while not (part := await self.part()).last:
+            functions += part.functions
+        return functions
+
+    async def part(self) -> TablePart:
         message = await self.next()
-        assert isinstance(message, Table)
+        assert isinstance(message, TablePart)
         return message
 
     async def put(self) -> FunctionPut:
@@ -52,18 +75,18 @@ async def test_the_first_message_is_the_whole_table(platform: Platform) -> None:
     await platform.call.deploy("b")
     async with listening(platform) as listener:
         table = await listener.table()
-    assert table.tokens == [digest_of(TOKEN)]
-    assert [each.name for each in table.functions] == ["a", "b"]
-    a, b = table.functions
-    assert (a.live, a.versions, a.pause_after_s, a.windows) == (None, [], 30, [])
-    assert (b.pause_after_s, b.windows) == (7, [window])
+    assert listener.tokens == [digest_of(TOKEN)]
+    assert [each.name for each in table] == ["a", "b"]
+    a, b = table
+    assert (a.live, a.versions, a.pause_after_s, a.windows) == (None, (), 30, ())
+    assert (b.pause_after_s, b.windows) == (7, (window,))
     assert (b.live, b.min, b.max, b.rate, b.auth, b.idle_s) == (1, 1, 4, 5, "token", 60)
     assert [(each.function, each.number) for each in b.versions] == [("b", 1)]
 
 
 async def test_every_change_is_told(platform: Platform) -> None:
     async with listening(platform) as listener:
-        assert (await listener.table()).functions == []
+        assert await listener.table() == []
         await platform.call.create("hello")
         assert (await listener.put()).function.live is None
         await platform.call.deploy("hello")
@@ -106,7 +129,7 @@ async def test_a_failed_deploy_is_not_told(platform: Platform) -> None:
         await platform.call.deploy("hello")
         await platform.call("POST", "/v1/functions/hello/stop")
         entry = (await listener.put()).function
-        assert (entry.stopped, entry.versions) == (True, [])
+        assert (entry.stopped, entry.versions) == (True, ())
 
 
 async def test_a_deploy_into_a_deleted_function_tells_the_pool_again(platform: Platform) -> None:
@@ -143,7 +166,7 @@ async def test_versions_of_the_table_have_a_bound_and_always_the_live_one(platfo
         assert (await platform.call.deploy("hello", code(f"v{number}"))).status == 201
     await platform.call("PUT", "/v1/functions/hello/live", {"version": 1})
     async with listening(platform) as listener:
-        (entry,) = (await listener.table()).functions
+        (entry,) = await listener.table()
     assert [each.number for each in entry.versions] == [*range(53, 3, -1), 1]
 
 
@@ -152,7 +175,55 @@ async def test_a_reconnect_begins_with_the_whole_table(platform: Platform) -> No
         await listener.table()
     await platform.call.create("hello")
     async with listening(platform) as listener:
-        assert [each.name for each in (await listener.table()).functions] == ["hello"]
+        assert [each.name for each in await listener.table()] == ["hello"]
+
+
+async def test_a_long_table_is_told_in_parts_with_changes_in_between(platform: Platform) -> None:
+    names = [f"f{number:03}" for number in range(3 * ENTRIES_AT_ONCE)]
+    await asyncio.gather(*(platform.call.create(name) for name in names))
+    async with listening(platform) as listener:
+        assert isinstance(await listener.next(), Table)
+        first = await listener.part()
+        await platform.call("DELETE", f"/v1/functions/{names[-1]}")
+        await platform.call.create("new")
+        known = {each.name for each in first.functions}
+        changed: list[str] = []
+        sizes = [len(first.functions)]
+        is_whole = False
+        while not is_whole or len(changed) < 2:
+            match await listener.next():
+                case TablePart(functions, last):
+                    known |= {each.name for each in functions}
+                    sizes.append(len(functions))
+                    is_whole = last
+                case FunctionPut(function):
+                    known.add(function.name)
+                    changed.append(function.name)
+                case FunctionDropped(name):
+                    known.discard(name)
+                    changed.append(name)
+        assert known == {*names[:-1], "new"}
+        assert changed == [names[-1], "new"]
+        assert max(sizes) <= ENTRIES_AT_ONCE
+
+
+async def test_functions_that_cannot_be_read_end_the_connection(tmp_path: Path) -> None:
+    """The listener begins anew; silence would leave it with half a table."""
+
+    async def fail(after: str, tell: object) -> str | None:
+        raise PlatError("database_unavailable", "It is away.")
+
+    async def page(request: web.Request) -> web.StreamResponse:
+        return await Feed().serve(request, ["digest"], fail)
+
+    app = web.Application(middlewares=[problems])
+    app.router.add_get("/feed", page)
+    address = Address(path=str(tmp_path / "control.sock"))
+    runner = await start_site(app, address)
+    async with session_for(address) as session, session.ws_connect("/feed") as socket:
+        assert decode_from_control(await socket.receive_bytes()) == Table(["digest"])
+        assert (await socket.receive(timeout=20)).type is not aiohttp.WSMsgType.BINARY
+    await runner.cleanup()
 
 
 async def test_stopping_says_goodbye_to_listeners(tmp_path: Path) -> None:

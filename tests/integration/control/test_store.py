@@ -197,21 +197,21 @@ async def test_many_readers_and_writers_never_meet_a_lock(store: Store) -> None:
 
     async def read() -> None:
         async with store.reading() as tables:
-            await tables.all_functions()
+            await tables.functions("", 1000)
 
     await asyncio.gather(*(work for number in range(60) for work in (write(number), read(), read())))
     async with store.reading() as tables:
-        assert len(await tables.all_functions()) == 60
+        assert len(await tables.functions("", 1000)) == 60
 
 
 async def test_a_reader_sees_one_state_while_others_write(store: Store) -> None:
     async with store.reading_alone() as tables:
-        await tables.all_functions()
+        await tables.functions("", 1000)
         writing = spawn(_add_one(store, "late"), "late")
-        assert await tables.all_functions() == []
+        assert await tables.functions("", 1000) == []
     await writing
     async with store.reading() as tables:
-        assert len(await tables.all_functions()) == 1
+        assert len(await tables.functions("", 1000)) == 1
 
 
 async def _add_one(store: Store, name: str) -> None:
@@ -242,8 +242,10 @@ async def test_ready_versions_have_a_bound_and_the_live_one(store: Store) -> Non
                 state = "failed" if number == 5 else "ready"
                 await tables.add_version(version(name, number, state=state))
     async with store.reading() as tables:
-        assert [row.number for row in await tables.ready_versions("a", 2)] == [6, 4, 1]
-        everything = await tables.all_ready_versions(3)
+        only = await tables.ready_versions(["a", "nobody"], 2)
+        assert {name: [row.number for row in rows] for name, rows in only.items()} == {"a": [6, 4, 1]}
+        assert await tables.ready_versions([], 2) == {}
+        everything = await tables.ready_versions(["a", "b"], 3)
         assert {name: [row.number for row in rows] for name, rows in everything.items()} == {
             "a": [6, 4, 3, 1],
             "b": [6, 4, 3],
@@ -285,7 +287,7 @@ async def test_what_was_committed_is_there_after_opening_again(database_url: str
         await store.close()
     store = await Store.open(database_url)
     async with store.reading() as tables:
-        assert [row.name for row in await tables.all_functions()] == ["a", "b"]
+        assert [row.name for row in await tables.functions("", 1000)] == ["a", "b"]
     await store.close()
 
 
@@ -297,7 +299,7 @@ async def test_a_database_that_another_process_has_locked_is_busy(tmp_path: Path
         await _add_one(store, "a")
     assert (caught.value.code, caught.value.retry_after_s) == ("database_busy", 1)
     async with store.reading() as tables:
-        assert await tables.all_functions() == []
+        assert await tables.functions("", 1000) == []
     other.execute("COMMIT")
     other.close()
     await _add_one(store, "a")

@@ -1,7 +1,7 @@
 """The pool's end of the links: one router by name, whatever its connections do."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import aiohttp
@@ -19,6 +19,7 @@ from plat.feed import (
     RouteDropped,
     Routes,
     Table,
+    ToRouter,
     decode_to_router,
     encode,
 )
@@ -107,8 +108,8 @@ async def test_the_end_of_an_old_connection_is_not_the_end_of_its_router(
     await until(lambda: heard.messages[-1][1] == Demand("v", 1, 0, 0))
     assert not [each for _, each in heard.messages if isinstance(each, Returned)]
     assert heard.away == []
-    links.send("r1", Routes([], []))
-    assert decode_to_router(await new.receive_bytes()) == Routes([], [])
+    links.send("r1", Routes([]))
+    assert decode_to_router(await new.receive_bytes()) == Routes([])
     await new.close()
     await until(lambda: heard.away == ["r1"])
 
@@ -125,6 +126,49 @@ async def test_a_router_that_lags_too_far_behind_is_cut_off(
     assert links.names() == []
     while not socket.closed:
         await socket.receive()
+
+
+async def test_a_table_is_made_no_faster_than_it_is_taken_and_messages_overtake_it(
+    session: aiohttp.ClientSession, links: RouterLinks, heard: Heard
+) -> None:
+    made = 0
+
+    def table() -> Iterator[ToRouter]:
+        nonlocal made
+        for number in range(10_000):
+            made += 1
+            yield RouteDropped(f"{number:01000}")
+
+    socket = await connect(session)
+    await until(lambda: links.names() == ["r1"])
+    links.send_table("r1", table())
+    links.send_table("nobody", table())
+    await socket.receive_bytes()
+    before = -1
+    while before != made:  # until sockets and buffers are full
+        before = made
+        await asyncio.sleep(0.01)
+    assert made < 5000
+    links.send("r1", Routes([]))
+    place, received = 0, decode_to_router(await socket.receive_bytes())
+    while received != Routes([]):
+        place, received = place + 1, decode_to_router(await socket.receive_bytes())
+    assert place < before
+    for _ in range(10_000 - 1 - place):
+        received = decode_to_router(await socket.receive_bytes())
+    assert received == RouteDropped(f"{9999:01000}")
+    await socket.close()
+
+
+async def test_a_newer_table_takes_the_place_of_the_one_before(
+    session: aiohttp.ClientSession, links: RouterLinks, heard: Heard
+) -> None:
+    socket = await connect(session)
+    await until(lambda: links.names() == ["r1"])
+    links.send_table("r1", iter([RouteDropped("older")]))
+    links.send_table("r1", iter([RouteDropped("newer")]))
+    assert decode_to_router(await socket.receive_bytes()) == RouteDropped("newer")
+    await socket.close()
 
 
 @pytest.mark.parametrize("first", [encode(Demand("v", 1, 0, 0)), b"garbage"])
@@ -161,7 +205,7 @@ class Control:
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        await socket.send_bytes(encode(Table([], ["digest"])))
+        await socket.send_bytes(encode(Table(["digest"])))
         self.sockets.append(socket)
         async for _ in socket:
             pass
@@ -171,7 +215,11 @@ class Control:
 async def test_the_table_is_heard_again_after_every_gap(data_dir: Path) -> None:
     address = Address(path=str(data_dir / "control.sock"))
     heard: list[FromControl] = []
-    follower = spawn(follow_control(address, heard.append), "follow control")
+
+    async def hear(message: FromControl) -> None:
+        heard.append(message)
+
+    follower = spawn(follow_control(address, hear), "follow control")
     try:
         for life in range(1, 4):
             control, app = Control(), web.Application()
@@ -184,4 +232,4 @@ async def test_the_table_is_heard_again_after_every_gap(data_dir: Path) -> None:
             await runner.cleanup()
     finally:
         await cancel(follower)
-    assert heard == [Table([], ["digest"]), FunctionDropped("f")] * 3
+    assert heard == [Table(["digest"]), FunctionDropped("f")] * 3

@@ -20,11 +20,11 @@ from plat.feed import (
     Returned,
     Route,
     RoutePut,
-    Routes,
     RouteVersion,
     ToRouter,
     decode_from_router,
     encode,
+    whole_table,
 )
 from plat.web import start_site
 from tests.integration.router.wire import WAIT_S
@@ -44,7 +44,7 @@ def route(
     burst: int | None = None,
     stopped: bool = False,
 ) -> Route:
-    versions = [RouteVersion(f"{name}-1", 1, concurrency, timeout_s)]
+    versions = (RouteVersion(f"{name}-1", 1, concurrency, timeout_s),)
     return Route(name, 1, stopped, auth, 0.2, rate, burst, versions)
 
 
@@ -132,7 +132,8 @@ class PoolServer:
         assert isinstance(hello, Hello)
         link = Link(socket, hello)
         self.home = {instance: self._totals[instance] - self._held(instance, hello) for instance in self.home}
-        await socket.send_bytes(encode(Routes(list(self.routes.values()), self._tokens)))
+        for part in whole_table(self._tokens, self.routes.values()):
+            await socket.send_bytes(encode(part))
         self.links.append(link)
         await self._note(hello)
         try:

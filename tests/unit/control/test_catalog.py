@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
-from control.catalog import Catalog
+from control.catalog import ENTRIES_AT_ONCE, Catalog
 from control.store import Store, Tables
 from control.sweep import Sweeper
 from plat.errors import PlatError
-from plat.feed import FunctionDropped, FunctionPut, Table
+from plat.feed import FunctionDropped, FunctionEntry, FunctionPut
 from plat.model import LiveChange, ScaleChange, VersionError
 from plat.tasks import cancel, spawn
 from tests.unit.control.fakes import NOW, Shelf, ToldFeed, function_row, version_row
@@ -126,17 +126,47 @@ async def test_the_last_page_says_that_it_is(store: Store, catalog: Catalog) -> 
     assert ([(each.version, each.live) for each in rest.items], rest.next) == ([(1, True)], None)
 
 
-async def test_a_snapshot_holds_ready_versions_of_every_function(store: Store, catalog: Catalog) -> None:
+async def test_entries_hold_ready_versions_of_every_function(store: Store, catalog: Catalog) -> None:
     await with_versions(store, "ready", "failed", "ready", "building", live=1)
     await catalog.put("empty", {})
-    tables: list[Table] = []
-    await catalog.snapshot(["d"], tables.append)
-    (table,) = tables
-    assert table.tokens == ["d"]
-    assert [(each.name, [version.number for version in each.versions]) for each in table.functions] == [
+    told: list[list[FunctionEntry]] = []
+    assert await catalog.entries("", told.append) is None
+    (entries,) = told
+    assert [(each.name, [version.number for version in each.versions]) for each in entries] == [
         ("empty", []),
         ("hello", [3, 1]),
     ]
+
+
+@pytest.mark.parametrize("count", [0, ENTRIES_AT_ONCE, ENTRIES_AT_ONCE + 1, 2 * ENTRIES_AT_ONCE])
+async def test_entries_are_told_some_at_a_time(store: Store, catalog: Catalog, count: int) -> None:
+    names = [f"f{number:03}" for number in range(count)]
+    async with store.changing() as tables:
+        for name in names:
+            await tables.add_function(function_row(name, live=1))
+            await tables.add_version(version_row(1, name))
+    told: list[list[FunctionEntry]] = []
+    after: str | None = ""
+    while after is not None:
+        after = await catalog.entries(after, told.append)
+    assert [each.name for entries in told for each in entries] == names
+    assert all(len(each.versions) == 1 for entries in told for each in entries)
+    assert max(map(len, told)) <= ENTRIES_AT_ONCE
+
+
+async def test_no_change_slips_in_between_reading_entries_and_telling_them(
+    store: Store, catalog: Catalog, feed: ToldFeed
+) -> None:
+    """Else an older state could be told after a newer one."""
+    await with_versions(store, "ready", live=1)
+    async with store.reading_alone():
+        reading = spawn(catalog.entries("", lambda entries: order.append(entries[0].max)), "entries")
+        changing = spawn(catalog.scale("hello", ScaleChange(max=7)), "scale")
+        await asyncio.sleep(0)
+    order: list[int] = []
+    await asyncio.gather(reading, changing)
+    told = [each.function.max for each in feed.told if isinstance(each, FunctionPut)]
+    assert (order, told) in (([20], [7]), ([7], [7]))
 
 
 async def test_a_change_comes_to_its_end_when_its_caller_is_cancelled(

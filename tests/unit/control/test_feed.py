@@ -1,18 +1,17 @@
-"""An outbox: bounded by the number of functions, the latest message of each in the latest order."""
+"""An outbox: bounded by the number of functions, the latest message of each in the latest order; parts."""
 
 import asyncio
 
 import pytest
 
 from control.feed import Outbox
-from plat.feed import FunctionDropped, FunctionEntry, FunctionPut, Table
+from plat.feed import FunctionDropped, FunctionEntry, FunctionPut, TablePart, encode
+from plat.parts import PART_BYTES
 from plat.tasks import cancel, spawn
 
-TABLE = Table(functions=[], tokens=[])
 
-
-def put(name: str, maximum: int = 1) -> FunctionPut:
-    entry = FunctionEntry(
+def entry(name: str, maximum: int = 1) -> FunctionEntry:
+    return FunctionEntry(
         name=name,
         live=None,
         stopped=False,
@@ -22,20 +21,41 @@ def put(name: str, maximum: int = 1) -> FunctionPut:
         idle_s=1,
         rate=None,
         burst=None,
-        versions=[],
+        versions=(),
     )
-    return FunctionPut(function=entry)
 
 
-async def test_the_table_comes_first() -> None:
-    outbox = Outbox(TABLE)
+def put(name: str, maximum: int = 1) -> FunctionPut:
+    return FunctionPut(function=entry(name, maximum))
+
+
+async def test_a_part_of_the_table_comes_between_the_changes_before_and_after_it() -> None:
+    outbox = Outbox()
     outbox.put("a", put("a"))
-    assert await outbox.take() == [TABLE, put("a")]
+    outbox.put("b", put("b"))
+    outbox.put_part([entry("a", 2), entry("b", 2)])
+    outbox.put("b", put("b", 3))
+    assert await outbox.take() == [put("a"), TablePart([entry("a", 2), entry("b", 2)]), put("b", 3)]
+
+
+async def test_many_functions_are_put_in_many_parts() -> None:
+    outbox = Outbox()
+    entries = [entry(f"f{number}") for number in range(1000)]
+    outbox.put_part(entries)
+    parts = [each for each in await outbox.take() if isinstance(each, TablePart)]
+    assert [function for part in parts for function in part.functions] == entries
+    assert max(len(encode(part)) for part in parts) < 2 * PART_BYTES
+    assert not any(part.last for part in parts)
+
+
+async def test_no_functions_are_no_part_but_wake_who_waits() -> None:
+    outbox = Outbox()
+    outbox.put_part([])
+    assert await outbox.take() == []
 
 
 async def test_only_the_latest_message_of_a_function_waits() -> None:
-    outbox = Outbox(TABLE)
-    await outbox.take()
+    outbox = Outbox()
     for number in range(1000):
         outbox.put("a", put("a", number))
     outbox.put("b", put("b"))
@@ -44,8 +64,7 @@ async def test_only_the_latest_message_of_a_function_waits() -> None:
 
 
 async def test_taking_waits_for_something() -> None:
-    outbox = Outbox(TABLE)
-    await outbox.take()
+    outbox = Outbox()
     taking = spawn(outbox.take(), "take")
     await asyncio.sleep(0)
     assert not taking.done()
@@ -54,8 +73,7 @@ async def test_taking_waits_for_something() -> None:
 
 
 async def test_a_taker_that_was_cancelled_takes_nothing() -> None:
-    outbox = Outbox(TABLE)
-    await outbox.take()
+    outbox = Outbox()
     taking = spawn(outbox.take(), "take")
     await asyncio.sleep(0)
     outbox.put("a", put("a"))

@@ -170,7 +170,7 @@ def test_what_the_pool_is_told() -> None:
     entry = rules.function_entry(msgspec.structs.replace(FUNCTION, spec=spec), [VERSION])
     assert (entry.name, entry.live, entry.stopped, entry.auth) == ("hello", 2, True, "public")
     assert (entry.min, entry.max, entry.idle_s, entry.rate, entry.burst) == (1, 3, 3, 4, 5)
-    assert (entry.pause_after_s, entry.windows) == (2, [WINDOW])
+    assert (entry.pause_after_s, entry.windows) == (2, (WINDOW,))
     (version,) = entry.versions
     assert (version.id, version.number, version.digest, version.spec) == (
         VERSION.id, 2, VERSION.digest, VERSION.spec,

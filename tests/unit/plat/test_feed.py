@@ -8,16 +8,20 @@ from plat.model import FunctionSpec, VersionSpec
 
 SPEC = VersionSpec.of(FunctionSpec(name="hello", env={"GREETING": "hi"}))
 VERSION = feed.VersionEntry(id="v1", function="hello", number=3, digest="ab" * 32, spec=SPEC)
-FUNCTION = feed.FunctionEntry("hello", 3, False, "token", 0, 20, 60.0, 100.0, 200, [VERSION])
-ROUTE = feed.Route("hello", None, True, "public", 60.0, None, None, [feed.RouteVersion("v1", 3, 8, 30.0)])
+FUNCTION = feed.FunctionEntry("hello", 3, False, "token", 0, 20, 60.0, 100.0, 200, (VERSION,))
+ROUTE = feed.Route("hello", None, True, "public", 60.0, None, None, (feed.RouteVersion("v1", 3, 8, 30.0),))
 
 FROM_CONTROL = [
-    feed.Table([FUNCTION], ["cd" * 32]),
+    feed.Table(["cd" * 32]),
+    feed.TablePart([FUNCTION]),
+    feed.TablePart([], last=True),
     feed.FunctionPut(FUNCTION),
     feed.FunctionDropped("hello"),
 ]
 TO_ROUTER = [
-    feed.Routes([ROUTE], ["cd" * 32]),
+    feed.Routes(["cd" * 32]),
+    feed.RoutesPart([ROUTE]),
+    feed.RoutesPart([], last=True),
     feed.RoutePut(ROUTE),
     feed.RouteDropped("hello"),
     feed.Grant("i1", "v1", "unix:/run/http.sock", 8),

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TypeVar
@@ -61,7 +62,8 @@ def function(
     timeout_s: float = 30.0,
 ) -> FunctionEntry:
     spec = VersionSpec("python", "main.handler", "body", concurrency, timeout_s, 128, 1.0, {})
-    versions = [VersionEntry(f"{name}-{each}", name, each, DIGEST, spec) for each in range(1, number + 1)]
+    numbers = range(1, number + 1)
+    versions = tuple(VersionEntry(f"{name}-{each}", name, each, DIGEST, spec) for each in numbers)
     return FunctionEntry(name, number, stopped, "public", minimum, maximum, idle_s, None, None, versions)
 
 
@@ -93,6 +95,7 @@ class Rig:
             self.fleet,
             self.ledger,
             send=self._send,
+            send_table=self._send_table,
             routers=lambda: list(self.sent),
             expected_routers=routers,
             memory_mb=memory_mb,
@@ -115,7 +118,13 @@ class Rig:
 
     def load(self, *functions: FunctionEntry) -> None:
         """Control says its table."""
-        self.table.replace(functions, [])
+        self.table.begin([])
+        for each in functions:
+            self.table.put(each)
+        for names in self.table.unheard():
+            for name in names:
+                self.table.drop(name)
+        self.table.end()
         self.dispatcher.table_replaced()
 
     async def list_machine(self) -> None:
@@ -145,6 +154,10 @@ class Rig:
     def seen(self, router: str) -> int:
         """Grants that the router has received: all that were sent."""
         return self._grants[router]
+
+    def _send_table(self, router: str, messages: Iterator[ToRouter]) -> None:
+        for message in messages:
+            self._send(router, message)
 
     def _send(self, router: str, message: ToRouter) -> None:
         if router in self.sent:

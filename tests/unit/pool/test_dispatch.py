@@ -16,6 +16,7 @@ from plat.feed import (
     RouteDropped,
     RoutePut,
     Routes,
+    RoutesPart,
     StartFailed,
 )
 from pool.away import GRACE_S
@@ -38,8 +39,10 @@ async def start_failed(rig: Rig) -> StartFailed:
 
 
 async def test_a_router_is_told_everything_first(rig: Rig) -> None:
-    (routes,) = told(rig, Routes)
-    assert [each.name for each in routes.routes] == ["f"]
+    assert [type(each) for each in rig.sent["r1"]] == [Routes, RoutesPart, RoutesPart]
+    part, end = told(rig, RoutesPart)
+    assert [each.name for each in part.routes] == ["f"]
+    assert (part.last, end) == (False, RoutesPart([], last=True))
 
 
 async def test_one_that_waits_gets_an_instance(rig: Rig) -> None:

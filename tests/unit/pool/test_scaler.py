@@ -10,7 +10,6 @@ import pytest
 from plat.errors import PlatError
 from plat.feed import Demand, FunctionEntry, Grant, MemoryPressure, Returned
 from plat.model import Window
-from pool.drivers.base import Kind
 from pool.health import UselessError
 from pool.lifecycle import State
 from tests.unit.pool.memory_driver import MemoryDriver
@@ -38,7 +37,7 @@ def pausing(name: str = "f", *, pause_after_s: float = 10.0, minimum: int = 0) -
 
 
 async def warm_up(rig: Rig) -> None:
-    rig.stock.targets.know(Kind.of(version.spec) for version in rig.table.live_versions())
+    rig.stock.targets.know(rig.table.kinds)
     for _ in range(3):
         rig.stock.refill(1000.0, PLENTY)
         await settle()

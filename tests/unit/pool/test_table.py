@@ -1,9 +1,12 @@
 """The functions as the pool knows them."""
 
+from collections.abc import Sequence
+
 import msgspec
 
-from plat.feed import FunctionEntry, VersionEntry
+from plat.feed import FunctionEntry, Routes, RoutesPart, VersionEntry
 from plat.model import VersionSpec, Window
+from pool.drivers.base import Kind
 from pool.table import FunctionTable, is_live, route_of
 
 SPEC = VersionSpec("python", "main.handler", "body", 4, 12.0, 128, 1.0, {"A": "secret"})
@@ -12,7 +15,7 @@ SPEC = VersionSpec("python", "main.handler", "body", 4, 12.0, 128, 1.0, {"A": "s
 def function(
     name: str = "hello", numbers: tuple[int, ...] = (1,), *, live: int | None = 1, minimum: int = 0
 ) -> FunctionEntry:
-    versions = [VersionEntry(f"{name}-{number}", name, number, "0" * 64, SPEC) for number in numbers]
+    versions = tuple(VersionEntry(f"{name}-{number}", name, number, "0" * 64, SPEC) for number in numbers)
     return FunctionEntry(name, live, False, "public", minimum, 20, 60.0, 5.0, 10, versions)
 
 
@@ -20,27 +23,43 @@ def names(functions: list[FunctionEntry]) -> list[str]:
     return [each.name for each in functions]
 
 
+def told(table: FunctionTable, *functions: FunctionEntry, tokens: Sequence[str] = ()) -> None:
+    """The whole table, by control."""
+    table.begin(list(tokens))
+    for each in functions:
+        table.put(each)
+    for missing in table.unheard():
+        for name in missing:
+            table.drop(name)
+    table.end()
+
+
+def routes(table: FunctionTable) -> list[str]:
+    """What routers are told exists."""
+    return [each.name for part in table.whole() if isinstance(part, RoutesPart) for each in part.routes]
+
+
 def test_not_loaded_until_control_has_spoken() -> None:
     table = FunctionTable()
     table.discover([function("found")])
     assert not table.loaded
-    table.replace([], ["token"])
+    told(table, tokens=["token"])
     assert table.loaded
     assert table.tokens == ["token"]
 
 
 def test_a_table_replaces_the_one_before() -> None:
     table = FunctionTable()
-    table.replace([function("a"), function("b", (1, 2))], [])
-    table.replace([function("b", (2, 3))], [])
-    assert names(table.all()) == ["b"]
+    told(table, function("a"), function("b", (1, 2)))
+    told(table, function("b", (2, 3)))
+    assert routes(table) == ["b"]
     assert set(table.versions) == {"b-2", "b-3"}
     assert table.function("a") is None
 
 
 def test_put_and_drop_keep_the_versions_in_step() -> None:
     table = FunctionTable()
-    table.replace([function("a", (1, 2))], [])
+    told(table, function("a", (1, 2)))
     former = table.put(function("a", (2, 3)))
     assert former is not None
     assert set(table.versions) == {"a-2", "a-3"}
@@ -53,19 +72,21 @@ def test_put_and_drop_keep_the_versions_in_step() -> None:
 
 def test_discovered_functions_stand_behind_those_of_control() -> None:
     table = FunctionTable()
-    table.replace([function("a")], [])
-    assert table.discover([function("a", (7,)), function("c", (8,))])
-    assert not table.discover([function("a", (7,)), function("c", (8,))])
-    assert names(table.all()) == ["a", "c"]
+    told(table, function("a"))
+    assert table.discover([function("a", (7,)), function("c", (8,))]) == ["c"]
+    assert table.discover([function("a", (7,)), function("c", (8,))]) == []
+    assert routes(table) == ["a", "c"]
     assert table.managed_names == {"a"}
     assert set(table.versions) == {"a-1", "c-8"}
-    assert table.discover([])
+    assert table.discover([function("c", (9,))]) == ["c"]
+    assert set(table.versions) == {"a-1", "c-9"}
+    assert table.discover([]) == ["c"]
     assert set(table.versions) == {"a-1"}
 
 
 def test_a_discovered_function_comes_into_its_own_when_control_drops_the_name() -> None:
     table = FunctionTable()
-    table.replace([function("a")], [])
+    told(table, function("a"))
     table.discover([function("a", (7,))])
     table.drop("a")
     assert table.function("a") == function("a", (7,))
@@ -74,26 +95,78 @@ def test_a_discovered_function_comes_into_its_own_when_control_drops_the_name() 
 
 def test_a_discovered_function_gives_way_when_control_takes_the_name() -> None:
     table = FunctionTable()
-    table.replace([], [])
+    told(table)
     table.discover([function("a", (7,))])
     table.put(function("a", (1,)))
     assert table.function("a") == function("a", (1,))
     assert set(table.versions) == {"a-1"}
 
 
+def test_a_table_told_again_is_merged() -> None:
+    table = FunctionTable()
+    told(table, function("a"), function("b"))
+    table.begin([])
+    assert table.put(function("b", (1, 2))) == function("b")
+    assert (set(table.versions), table.loaded) == ({"a-1", "b-1", "b-2"}, True)
+    assert list(table.unheard()) == [["a"]]
+
+
+def test_a_table_that_breaks_off_has_dropped_nothing() -> None:
+    table = FunctionTable()
+    told(table, function("a"), function("b"))
+    table.begin([])
+    table.put(function("a"))
+    told(table, function("b"), function("c"))
+    assert routes(table) == ["b", "c"]
+
+
+def test_each_part_is_as_new_as_the_moment_it_is_taken() -> None:
+    table = FunctionTable()
+    told(table, *(function(f"f{number}") for number in range(1000)))
+    parts = table.whole()
+    assert next(parts) == Routes([])
+    first = next(parts)
+    assert isinstance(first, RoutesPart)
+    following = f"f{len(first.routes)}"
+    table.drop("f999")
+    table.put(function(following, live=None))
+    second, *_, last, end = parts
+    assert isinstance(second, RoutesPart)
+    assert isinstance(last, RoutesPart)
+    assert (second.routes[0].name, second.routes[0].live) == (following, None)
+    assert last.routes[-1].name == "f998"
+    assert end == RoutesPart([], last=True)
+
+
+def test_kinds_of_live_versions_are_counted() -> None:
+    large = Kind("python", 512, 1.0)
+    entry = function("large")
+    spec = msgspec.structs.replace(SPEC, memory_mb=512)
+    entry = msgspec.structs.replace(
+        entry, versions=tuple(msgspec.structs.replace(each, spec=spec) for each in entry.versions)
+    )
+    table = FunctionTable()
+    told(table, function("a"), function("b", (1, 2)), function("none", live=None), entry)
+    assert table.kinds == {Kind.of(SPEC): 2, large: 1}
+    table.put(function("b", live=None))
+    table.drop("large")
+    table.drop("large")
+    assert table.kinds == {Kind.of(SPEC): 1}
+
+
 def test_functions_that_keep_instances() -> None:
     table = FunctionTable()
     stopped = msgspec.structs.replace(function("s", minimum=1), stopped=True)
-    table.replace([function("a", minimum=2), function("b"), stopped], [])
+    told(table, function("a", minimum=2), function("b"), stopped)
     assert names(table.with_minimum()) == ["a"]
     table.put(function("b", minimum=1))
     table.put(function("a", minimum=0))
     assert names(table.with_minimum()) == ["b"]
     table.drop("b")
     assert table.with_minimum() == []
-    table.replace([function("c", minimum=1)], [])
+    told(table, function("c", minimum=1))
     assert names(table.with_minimum()) == ["c"]
-    table.replace([msgspec.structs.replace(function("d"), windows=[Window("* * * * *", 1)])], [])
+    told(table, msgspec.structs.replace(function("d"), windows=(Window("* * * * *", 1),)))
     assert names(table.with_minimum()) == ["d"]
 
 

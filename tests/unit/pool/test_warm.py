@@ -25,7 +25,7 @@ async def rig(tmp_path: Path, driver: MemoryDriver, monkeypatch: pytest.MonkeyPa
     Clock().install(monkeypatch)
     rig = Rig(tmp_path, driver, warm=3)
     await rig.open(monkeypatch)
-    rig.stock.targets.know([SMALL])
+    rig.stock.targets.know({SMALL: 1})
     yield rig
     await settle()
 
@@ -65,7 +65,7 @@ async def test_only_of_its_kind(rig: Rig) -> None:
 
 async def test_what_is_too_much_is_stopped(rig: Rig, driver: MemoryDriver) -> None:
     await refill(rig)
-    rig.stock.targets.know([LARGE])
+    rig.stock.targets.know({LARGE: 1})
     await refill(rig)
     assert {each.kind for each in driver.running.values()} == {LARGE}
 

@@ -15,7 +15,7 @@ SMALL, LARGE, NODE = Kind("python", 128, 1.0), Kind("python", 512, 1.0), Kind("n
 
 def targets(each: int, most: int, *kinds: Kind) -> WarmTargets:
     made = WarmTargets(each, most)
-    made.know(kinds)
+    made.know(Counter(kinds))
     return made
 
 

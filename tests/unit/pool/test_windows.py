@@ -19,7 +19,7 @@ def at(hour: int, minute: int, second: int = 0) -> datetime:
 
 
 def function(*windows: Window, least: int = 1) -> FunctionEntry:
-    return FunctionEntry("hello", 1, False, "public", least, 20, 60.0, None, None, [], None, list(windows))
+    return FunctionEntry("hello", 1, False, "public", least, 20, 60.0, None, None, (), None, windows)
 
 
 @pytest.mark.parametrize(

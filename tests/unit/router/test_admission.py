@@ -26,8 +26,9 @@ def tokens(*valid: str) -> Tokens:
 
 def admission(*, auth: str = "token", rate: float | None = None, stopped: bool = False) -> Admission:
     routes = RouteTable()
-    versions = [RouteVersion("v1", 1, 1, 30.0)]
-    routes.replace([Route("hello", 1, stopped, auth, 60.0, rate, 2, versions)])
+    versions = (RouteVersion("v1", 1, 1, 30.0),)
+    routes.put(Route("hello", 1, stopped, auth, 60.0, rate, 2, versions))
+    routes.loaded = True
     return Admission(routes, tokens("secret"), Limiter(1), body_limit_bytes=1000)
 
 

@@ -22,7 +22,7 @@ from tests.unit.router.heads import NO_FUNCTION, REFUSED, STREAMED, head
 from tests.unit.router.memory import MemoryTransport
 
 V = "f-1"
-ROUTE = Route("f", 1, False, "public", 60.0, None, None, [RouteVersion(V, 1, 1, 30.0)])
+ROUTE = Route("f", 1, False, "public", 60.0, None, None, (RouteVersion(V, 1, 1, 30.0),))
 HANDED_OVER = REFUSED | NO_FUNCTION | {name: data for name, (data, _) in STREAMED.items()}
 
 GET = head(b"X-Call-Id: a", start=b"GET /function/f/a?b HTTP/1.1")

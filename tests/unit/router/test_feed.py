@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 import aiohttp
+import msgspec
 import pytest
 
 from plat.address import Address
@@ -25,17 +27,19 @@ from plat.feed import (
     RouteDropped,
     RoutePut,
     Routes,
+    RoutesPart,
     RouteVersion,
     StartFailed,
     ToRouter,
     decode_from_router,
     encode,
+    whole_table,
 )
 from router.feed import PoolLink
 from router.slots import InstanceSlots
 
 V = "v1"
-ROUTE = Route("f", 1, False, "public", 60.0, None, None, [RouteVersion(V, 1, 1, 30.0)])
+ROUTE = Route("f", 1, False, "public", 60.0, None, None, (RouteVersion(V, 1, 1, 30.0),))
 
 
 class Frame(NamedTuple):
@@ -259,9 +263,10 @@ async def test_routes(link: PoolLink) -> None:
     socket = Socket()
     async with connected(link, socket):
         assert not link.routes.loaded
-        socket.tell(Routes([ROUTE], []))
+        for message in whole_table([], [ROUTE]):
+            socket.tell(message)
         await settle()
-        assert link.routes.get("f") == ROUTE
+        assert (link.routes.get("f"), link.routes.loaded) == (ROUTE, True)
         socket.tell(RouteDropped("f"))
         await settle()
         assert "f" not in link.routes
@@ -269,6 +274,47 @@ async def test_routes(link: PoolLink) -> None:
         await settle()
         assert "f" in link.routes
     assert "f" in link.routes
+
+
+async def test_a_call_between_two_parts_sees_every_function(link: PoolLink) -> None:
+    other = msgspec.structs.replace(ROUTE, name="g", versions=())
+    first, second = Socket(), Socket()
+    async with connected(link, first):
+        for message in whole_table(["digest"], [ROUTE, other]):
+            first.tell(message)
+        await settle()
+    async with connected(link, second):
+        second.tell(Routes(["other"]))
+        second.tell(RoutesPart([ROUTE]))
+        await settle()
+        assert "g" in link.routes
+    assert (len(link.routes), link.routes.loaded) == (2, True)
+    third = Socket()
+    async with connected(link, third):
+        for message in whole_table([], [ROUTE]):
+            third.tell(message)
+        await settle()
+        assert ("f" in link.routes, "g" in link.routes) == (True, False)
+
+
+async def test_calls_have_their_turn_after_every_part(link: PoolLink) -> None:
+    """Also when all parts are here already, as they are when the socket has read far ahead."""
+    routes = [msgspec.structs.replace(ROUTE, name=f"f{number}", versions=()) for number in range(1000)]
+    messages = list(whole_table([], routes))
+    part = max(len(each.routes) for each in messages if isinstance(each, RoutesPart))
+    sizes: list[int] = []
+
+    async def look() -> None:
+        while not link.routes.loaded:
+            sizes.append(len(link.routes))
+            await asyncio.sleep(0)
+
+    looking = asyncio.get_running_loop().create_task(look())
+    for message in messages:
+        await link._hear(message)
+    await looking
+    steps = [after - before for before, after in pairwise(sizes)]
+    assert 0 < max(steps) <= part < len(routes)
 
 
 async def test_a_start_that_failed_fails_all_who_wait(link: PoolLink) -> None:

@@ -24,7 +24,7 @@ from router.upstream import UnreachableError, UpstreamConnection
 
 V = "f-1"
 VERSION = RouteVersion(V, 1, 1, 30.0)
-ROUTE = Route("f", 1, False, "public", 60.0, None, None, [VERSION])
+ROUTE = Route("f", 1, False, "public", 60.0, None, None, (VERSION,))
 
 
 class Rig:
