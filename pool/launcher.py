@@ -48,7 +48,7 @@ class Launcher:
             log.warning("a warm instance is of no use", instance=member.id, detail=str(error))
             return False
         except PlatError as error:
-            if error.code != "engine_unavailable":
+            if error.code not in ("engine_unavailable", "instance_unavailable"):
                 raise
             log.warning("a warm instance is of no use", instance=member.id, detail=error.detail)
             return False
