@@ -46,6 +46,11 @@ class FunctionEntry(Struct, frozen=True, gc=False):
     versions: tuple[VersionEntry, ...]
     pause_after_s: float | None = None
     windows: tuple[Window, ...] = ()
+    max_in_flight: int | None = None
+    token_rate: float | None = None
+    token_burst: int | None = None
+    token_max_in_flight: int | None = None
+    limit_fail: str = "open"
 
     @property
     def weight(self) -> int:
@@ -103,6 +108,10 @@ class Route(Struct, frozen=True, gc=False):
     rate: float | None
     burst: int | None
     versions: tuple[RouteVersion, ...]
+    token_rate: float | None = None
+    token_burst: int | None = None
+    token_max_in_flight: int | None = None
+    limit_fail: str = "open"
 
     @property
     def weight(self) -> int:

@@ -114,9 +114,25 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[int, Meta(ge=1, le=10**9, description="calls at once; default: one second of rate")] | None
     ) = None
 
+    max_in_flight: Annotated[int, Meta(ge=1, le=10**6, description="calls at a time; others wait")] | None = (
+        None
+    )
+    token_rate: (
+        Annotated[float, Meta(gt=0, le=1e9, description="calls a second of each token or user")] | None
+    ) = None
+    token_burst: (
+        Annotated[int, Meta(ge=1, le=10**9, description="calls at once of each; default: one second")] | None
+    ) = None
+    token_max_in_flight: (
+        Annotated[int, Meta(ge=1, le=10**6, description="calls at a time of each token or user")] | None
+    ) = None
+    limit_fail: Literal["open", "closed"] = "open"
+
     def __post_init__(self) -> None:
         if self.burst is not None and self.rate is None:
             raise ValueError(f"burst = {self.burst}: it needs rate, which is not set")
+        if self.token_burst is not None and self.token_rate is None:
+            raise ValueError(f"token_burst = {self.token_burst}: it needs token_rate, which is not set")
 
 
 class Access(Struct, frozen=True, forbid_unknown_fields=True):

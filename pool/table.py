@@ -144,6 +144,10 @@ def route_of(function: FunctionEntry) -> Route:
         rate=function.rate,
         burst=function.burst,
         versions=versions,
+        token_rate=function.token_rate,
+        token_burst=function.token_burst,
+        token_max_in_flight=function.token_max_in_flight,
+        limit_fail=function.limit_fail,
     )
 
 
