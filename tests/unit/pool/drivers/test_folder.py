@@ -27,6 +27,17 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert folder.path.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_shorter_record_leaves_nothing_of_the_longer_one_and_no_other_file(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, a_record().instance)
+    long = msgspec.structs.replace(a_record(), function="f" * 63, version_id="v" * 64, pid=4194304)
+    folder.make(long)
+    folder.write(a_record())
+    assert folder.read() == a_record()
+    folder.write(long)
+    assert folder.read() == long
+    assert sorted(path.name for path in folder.path.iterdir()) == ["instance.json", "tmp"]
+
+
 def test_who_runs_there(tmp_path: Path) -> None:
     folder = Folder(tmp_path, a_record().instance)
     running = folder.running(a_record())
