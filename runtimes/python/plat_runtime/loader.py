@@ -40,7 +40,7 @@ def prepare(order: Order, own_imports: Set[str]) -> None:
     os.environ.update(order.environ)
     time.tzset()
     os.chdir(order.code)
-    code = str(Path(order.code).resolve())
+    code = os.getcwd()  # noqa: PTH109 - the folder without links, and a fifth of what resolve() takes
     path = [code, os.path.join(code, "vendor")]  # noqa: PTH118
     path += [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
     sys.path[:] = [*path, *(each for each in sys.path if each not in path)]
@@ -52,7 +52,8 @@ def prepare(order: Order, own_imports: Set[str]) -> None:
 def _shadowed(modules: Iterable[str], path: Iterable[str]) -> set[str]:
     """Those that an import would find in one of the folders now."""
     found = {name.partition(".")[0] for folder in path for name in _names(folder)}
-    return {name for name in modules if name.partition(".")[0] in found - {__name__.partition(".")[0]}}
+    found.discard(__name__.partition(".")[0])
+    return {name for name in modules if name.partition(".")[0] in found}
 
 
 def _names(folder: str) -> list[str]:
@@ -95,9 +96,11 @@ def _import(name: str, order: Order) -> ModuleType:
 def _refuse_taken_name(name: str, order: Order) -> None:
     """A user's `queue.py` would never be imported: the standard library's is there already."""
     top = name.partition(".")[0]
-    file = getattr(sys.modules.get(top), "__file__", None)
+    if top not in sys.modules:
+        return
+    file = getattr(sys.modules[top], "__file__", None)
     own = [each for each in (f"{top}.py", f"{top}/__init__.py") if Path(order.code, each).exists()]
-    if top in sys.modules and own and (file is None or not Path(file).samefile(Path(order.code, own[0]))):
+    if own and (file is None or not Path(file).samefile(Path(order.code, own[0]))):
         detail = f'The module "{top}" has the name of one that Python itself uses. Rename {own[0]}.'
         raise LoadError(IMPORT_FAILED, detail)
 
