@@ -14,9 +14,10 @@ from plat.feed import VersionEntry
 from plat.logs import get_logger
 from plat.model import Instance
 from plat.tasks import cancel, spawn
+from pool.adoption import until_it_serves
 from pool.backoff import Backoff
 from pool.drivers.base import Driver, Exited, Kind, Running
-from pool.health import Unreachable, probe
+from pool.health import Unreachable, UselessError, probe
 from pool.launcher import Launcher
 from pool.ledger import Ledger
 from pool.lifecycle import ON_THE_WAY, State
@@ -78,9 +79,9 @@ class Fleet:
     def known(self) -> set[str]:
         return {each.id for each in self._members.values() if each.state not in ON_THE_WAY}
 
-    def ending(self, instance: str) -> bool:
-        """Whether it is on its way out, and no member any more."""
-        return instance in self._ending and instance not in self._members
+    def looked_after(self) -> set[str]:
+        """Also those on their way in or out: a listing does not take them for new ones."""
+        return self._members.keys() | self._ending
 
     def starting(self) -> int:
         """Those made of a warm instance cost nearly nothing, and are not counted."""
@@ -194,8 +195,13 @@ class Fleet:
         member.become(State.READY)
         member.ready_at = time.monotonic()
         self._ledger.open(member.id, member.version.id, member.version.spec.concurrency, time.monotonic())
+        self._tell_ready(member)
+
+    def _tell_ready(self, member: Member) -> None:
         if self.observer is not None:
             self.observer.instance_ready(member)
+        if member.died.done():  # in the very moment in which it became ready
+            self.exited(member.died.result())
 
     # --- pause and resume
 
@@ -262,13 +268,28 @@ class Fleet:
         self._ledger.pause(member.id)
 
     async def _adopt(self, member: Member) -> None:
+        deadline = time.monotonic() + self._start_timeout_s
         try:
-            await probe(member.address, PROBE_S)  # no answer in time: it is busy, which is alive
-        except (Unreachable, PlatError) as error:
-            if member.state is State.STARTING:
-                self._start_failed(member, PlatError("instance_start_failed", str(error)))
-            return
-        if member.state is not State.STARTING:
+            await until_it_serves(member, deadline)
+        except UselessError as error:
+            self._not_adopted(member, str(error))
+        except PlatError as error:
+            if member.state is State.STARTING and not member.stopping:
+                self.backoff.failed(member.version.id, time.monotonic(), error)
+                self._start_failed(member, error)
+        else:
+            self._adopted(member)
+
+    def _not_adopted(self, member: Member, why: str) -> None:
+        """That is nobody's fault: whoever waits gets another."""
+        if not member.stopping:
+            member.stopping = True
+            self._gone(member, Exited(member.id, "unknown", why))
+            if member.managed:
+                self._clean_up(member.id)
+
+    def _adopted(self, member: Member) -> None:
+        if member.state is not State.STARTING or member.stopping:
             return  # a router found it at fault meanwhile, and it was stopped
         member.become(State.READY)
         log.info("instance adopted", instance=member.id, function=member.version.function)
@@ -277,8 +298,7 @@ class Fleet:
             self._ledger.adopt(member.id, member.version.id, spec.concurrency, time.monotonic())
         else:
             self._ledger.open(member.id, member.version.id, spec.concurrency, time.monotonic())
-        if self.observer is not None:
-            self.observer.instance_ready(member)
+        self._tell_ready(member)
 
     # --- end
 
@@ -368,6 +388,17 @@ class Fleet:
         """What the instance says of itself; None if it does not answer now."""
         try:
             health = await probe(member.address, PROBE_S)
-        except (Unreachable, PlatError):
+        except Unreachable:
+            return None
+        except PlatError as error:
+            self._never_serves(member, error.detail)
+            return None
+        if health is not None and health.warm:
+            self._never_serves(member, "It was never told its function.")
             return None
         return health.in_flight if health is not None else None
+
+    def _never_serves(self, member: Member, why: str) -> None:
+        """One that was too busy with its start to say so when it was adopted."""
+        log.warning("an adopted instance is of no use", instance=member.id, detail=why)
+        self.stop(member, grace_s=0)

@@ -19,17 +19,17 @@ from plat.tasks import cancel, spawn
 from plat.web import json_response, problems, start_site
 from pool.code import CodeCache
 from pool.dispatch import Dispatcher
-from pool.drivers.base import Driver, Exited, Listener, Written
+from pool.drivers.base import Driver, Listener, Written
 from pool.drivers.choice import choose_driver, make_driver
 from pool.feed import RouterLinks, follow_control
 from pool.fleet import Fleet
 from pool.launcher import Launcher
 from pool.ledger import Ledger
 from pool.lifecycle import State
+from pool.listing import Listing
 from pool.logbook import LogBook
 from pool.metrics import PoolMetrics
 from pool.news import News
-from pool.reconcile import discovered, plan
 from pool.sole import sole_pool
 from pool.table import FunctionTable
 from pool.warm import WarmStock
@@ -81,6 +81,8 @@ class Pool:
             memory_mb=settings.memory_mb or int(machine_memory_mb() * MEMORY_SHARE),
         )
         self.dispatcher.scaler.starts_are_held = True
+        changed = self.dispatcher.routes_changed
+        self._listing = Listing(driver, self.table, self.fleet, self.stock, changed)
         self._news = News(self.table, self.dispatcher, self.logbook.drop)
         self._links.received = self.dispatcher.received
         self._links.away = self.dispatcher.router_away
@@ -98,7 +100,7 @@ class Pool:
         while True:
             self._list_again.clear()
             try:
-                await self.list_machine()
+                await self._listing.look()
                 self._listed = True
                 self.dispatcher.scaler.starts_are_held = False
                 self.fleet.backoff.forget_code("engine_unavailable")
@@ -112,25 +114,6 @@ class Pool:
                 await asyncio.wait_for(self._list_again.wait(), LIST_AGAIN_S)
             except TimeoutError:
                 continue
-
-    async def list_machine(self) -> None:
-        known = self.fleet.known() | self.stock.known()
-        listed = [each for each in await self._driver.list() if not self.fleet.ending(each.instance)]
-        changed = self.table.discover(discovered(listed, self.table.managed_names))
-        if changed:
-            self.dispatcher.routes_changed(changed)
-        todo = plan(listed, known, self.table.versions)
-        for running, version in todo.adopt:
-            if self.fleet.get(running.instance) is None:
-                self.fleet.adopt(running, version)
-        for running in todo.warm:
-            if self.fleet.get(running.instance) is None:
-                self.stock.adopt(running)
-        for running in todo.stop:
-            if self.fleet.get(running.instance) is None:
-                spawn(self.fleet.stop_unknown(running), f"stop {running.instance}")
-        for instance in todo.gone:
-            self.fleet.exited(Exited(instance, "unknown", "It was not there any more when the pool looked."))
 
     async def keep_pruned(self) -> None:
         """Remove the unpacked code of versions that are gone, now and then. For ever."""

@@ -34,6 +34,7 @@ class WarmStock:
         self._ready: dict[str, Running] = {}
         """In order of age."""
         self._making: dict[str, tuple[Kind, asyncio.Task[None]]] = {}
+        self._ending: set[str] = set()
         self._backoff = Backoff()
         self.targets = targets
 
@@ -41,6 +42,13 @@ class WarmStock:
 
     def known(self) -> set[str]:
         return self._ready.keys() | self._making.keys()
+
+    def ready(self) -> set[str]:
+        return set(self._ready)
+
+    def looked_after(self) -> set[str]:
+        """Also those on their way in or out: a listing does not take them for new ones."""
+        return self._ready.keys() | self._making.keys() | self._ending
 
     def has(self, kind: Kind) -> bool:
         return any(each.kind == kind for each in self._ready.values())
@@ -153,6 +161,7 @@ class WarmStock:
 
     def _stop(self, instance: str) -> None:
         self._ready.pop(instance, None)
+        self._ending.add(instance)
         spawn(self._stop_in_driver(instance), f"stop warm {instance}")
 
     async def _stop_in_driver(self, instance: str) -> None:
@@ -160,3 +169,5 @@ class WarmStock:
             await self._driver.stop(instance, STOP_GRACE_S)
         except PlatError as error:  # the next listing finds it again
             log.warning("a warm instance cannot be stopped", instance=instance, detail=error.detail)
+        finally:
+            self._ending.discard(instance)

@@ -22,7 +22,11 @@ class MemoryDriver:
         self.warmed = 0
         self.loaded: set[str] = set()
         """Warm ones as the machine lists them, that have taken a function all the same."""
+        self.never_told: set[str] = set()
+        """Of a version as the machine lists them, and warm all the same."""
         self.placed: list[str] = []
+        self.hold_warm = False
+        """Warm ones become ready by `make_ready` only."""
         self.hold_load = False
         """Warm instances have loaded by `make_ready` only."""
         self.load_error: Exception | None = None
@@ -74,13 +78,17 @@ class MemoryDriver:
         running = Running(order.instance, "", "", 0, address, datetime.now(UTC), kind=order.kind)
         self.running[order.instance] = running
         self._ready[order.instance] = asyncio.get_running_loop().create_future()
-        self.make_ready(order.instance)
+        if not self.hold_warm:
+            self.make_ready(order.instance)
         return running
 
     async def place(self, order: StartOrder) -> Placed:
         version, spec = order.version, order.version.spec
+        warm = self.running.get(order.instance)
+        if warm is None or warm.kind is None:
+            raise PlatError("instance_unavailable", f"Instance {order.instance} is of no use.")
         running = replace(
-            self.running[order.instance],
+            warm,
             version_id=version.id,
             function=version.function,
             number=version.number,
@@ -154,7 +162,7 @@ class MemoryDriver:
         if running is None:
             raise Unreachable(f"{address}: nobody listens")
         await self.probes_answered.wait()
-        is_warm = running.kind is not None and instance not in self.loaded
+        is_warm = instance in self.never_told or (running.kind is not None and instance not in self.loaded)
         return Health(in_flight=self.in_flight.get(instance, 0), warm=is_warm)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TypeVar
@@ -20,9 +20,9 @@ from pool.fleet import Fleet
 from pool.launcher import Launcher
 from pool.ledger import Ledger
 from pool.lifecycle import State
+from pool.listing import Listing
 from pool.logbook import LogBook
 from pool.metrics import PoolMetrics
-from pool.reconcile import plan
 from pool.table import FunctionTable
 from pool.warm import WarmStock
 from pool.warm_targets import WarmTargets
@@ -31,6 +31,8 @@ from tests.unit.pool.memory_driver import MemoryDriver
 DIGEST = "0" * 64
 V = "f-1"
 """The first version of `function()`."""
+
+PATIENCE_S = 20.0
 
 T = TypeVar("T")
 
@@ -46,7 +48,7 @@ class Clock:
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
         clock = SimpleNamespace(monotonic=self.monotonic, time=time.time)
-        for module in ("dispatch", "fleet", "scaler", "granting", "warm"):
+        for module in ("adoption", "dispatch", "fleet", "scaler", "granting", "warm"):
             patch.setattr(f"pool.{module}.time", clock)
 
 
@@ -71,6 +73,14 @@ async def settle() -> None:
     """Until every task has done what it can do now."""
     for _ in range(30):
         await asyncio.sleep(0)
+
+
+async def eventually(holds: Callable[[], object]) -> None:
+    """For what waits some milliseconds of real time."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline, "it did not happen"
+        await asyncio.sleep(0.001)
 
 
 class Rig:
@@ -100,11 +110,13 @@ class Rig:
             expected_routers=routers,
             memory_mb=memory_mb,
         )
+        changed = self.dispatcher.routes_changed
+        self._listing = Listing(driver, self.table, self.fleet, self.stock, changed)
 
     async def open(self, patch: pytest.MonkeyPatch) -> None:
         for module in ("pool.launcher", "pool.warm"):
             patch.setattr(f"{module}.wait_ready", self.driver.wait_ready)
-        for module in ("pool.fleet", "pool.warm"):
+        for module in ("pool.adoption", "pool.fleet", "pool.warm"):
             patch.setattr(f"{module}.probe", self.driver.probe)
         patch.setattr("pool.launcher.load", self.driver.load)
         await self.driver.open(
@@ -128,15 +140,7 @@ class Rig:
         self.dispatcher.table_replaced()
 
     async def list_machine(self) -> None:
-        """As the service does it."""
-        listed = [each for each in await self.driver.list() if not self.fleet.ending(each.instance)]
-        todo = plan(listed, self.fleet.known() | self.stock.known(), self.table.versions)
-        for running, version in todo.adopt:
-            if self.fleet.get(running.instance) is None:
-                self.fleet.adopt(running, version)
-        for running in todo.warm:
-            if self.fleet.get(running.instance) is None:
-                self.stock.adopt(running)
+        await self._listing.look()
         await settle()
         self._listed = True
 

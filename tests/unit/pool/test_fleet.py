@@ -152,9 +152,9 @@ async def test_what_is_on_its_way_out_is_no_new_instance(fleet: Fleet, driver: M
     driver.fail_to_load(instance, PlatError("handler_not_found", "No such function."))
     await start
     await settle()
-    assert fleet.ending(instance)
+    assert fleet.looked_after() == {instance}
     driver.stop_error = None
-    await _until(lambda: not fleet.ending(instance))
+    await _until(lambda: not fleet.looked_after())
 
 
 async def test_an_adopted_instance_that_is_too_busy_to_answer_lives(
@@ -169,15 +169,16 @@ async def test_an_adopted_instance_that_is_too_busy_to_answer_lives(
 
 
 async def test_an_instance_that_is_gone_before_it_is_adopted_is_none(
-    fleet: Fleet, driver: MemoryDriver
+    fleet: Fleet, driver: MemoryDriver, notes: Notes
 ) -> None:
     await fleet.start(VERSION)
     (running,) = await driver.list()
     fleet._members.clear()
     driver.running.clear()
     fleet.adopt(running, VERSION)
-    await settle()
-    assert fleet.members() == []
+    fleet.exited(Exited(running.instance, "unknown", "It has ended."))
+    await _until(lambda: not fleet.members())
+    assert notes.seen == ["ready", "gone: unknown"], "that is no failure of its version"
 
 
 async def test_the_end_stops_what_runs_and_what_starts(fleet: Fleet, driver: MemoryDriver) -> None:
