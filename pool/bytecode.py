@@ -7,6 +7,7 @@ import asyncio
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from plat.artifacts import remove_tree
@@ -84,7 +85,8 @@ def _move(scratch: Path, folder: Path) -> None:
         _own(target, 0o555)
         target.parent.chmod(0o555)
     if found:
-        os.utime(folder)  # says that it holds more than before
+        with suppress(FileNotFoundError):
+            os.utime(folder)  # says that it holds more than before
 
 
 def _make_ours(file: Path) -> None:
