@@ -1,7 +1,7 @@
 """A pool for one test: speaks `plat.feed` over a real socket, and grants what the test gave it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -69,6 +69,8 @@ class PoolServer:
         self.home: dict[str, int] = {}
         self.addresses: dict[str, tuple[str, str]] = {}
         self.on_demand: Callable[[Demand], list[ToRouter]] = lambda demand: []
+        self.before_part: Callable[[int], Awaitable[None]] = _nothing
+        """Awaited before each message of the table; raise ConnectionResetError, and the link breaks there."""
         self._totals: dict[str, int] = {}
         self._waiting: dict[tuple[str, str], int] = {}
         self._runner: web.AppRunner | None = None
@@ -132,7 +134,8 @@ class PoolServer:
         assert isinstance(hello, Hello)
         link = Link(socket, hello)
         self.home = {instance: self._totals[instance] - self._held(instance, hello) for instance in self.home}
-        for part in whole_table(self._tokens, self.routes.values()):
+        for number, part in enumerate(whole_table(self._tokens, list(self.routes.values()))):
+            await self.before_part(number)
             await socket.send_bytes(encode(part))
         self.links.append(link)
         await self._note(hello)
@@ -190,3 +193,7 @@ class PoolServer:
             if message is not None:
                 self.received.append(message)
             self._changed.notify_all()
+
+
+async def _nothing(_: int) -> None:
+    pass
