@@ -18,7 +18,17 @@ from bench.goals import verdicts
 from bench.machine import machine
 from bench.plan import FULL, QUESTIONS, QUICK, Plan
 from bench.processes import ROOT
-from bench.questions import collector, cpu, end_to_end, latency, overload, peak, routers, runtimes
+from bench.questions import (
+    collector,
+    cpu,
+    end_to_end,
+    latency,
+    many_functions,
+    overload,
+    peak,
+    routers,
+    runtimes,
+)
 
 ASK: dict[str, Callable[[Field, Plan], Result]] = {
     "cpu": cpu.ask,
@@ -29,6 +39,7 @@ ASK: dict[str, Callable[[Field, Plan], Result]] = {
     "runtimes": runtimes.ask,
     "end_to_end": end_to_end.ask,
     "routers": routers.ask,
+    "many_functions": many_functions.ask,
 }
 NEEDED = {"nginx": "nginx-light", "h2load": "nghttp2-client", "wrk": "wrk"}
 RESULTS = ROOT / "bench" / "results"

@@ -7,7 +7,8 @@ Starts and stops nothing, scales nothing: what is measured behind it is the rout
 import asyncio
 import signal
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -33,6 +34,7 @@ from plat.feed import (
     encode,
     whole_table,
 )
+from plat.tasks import cancel, spawn
 from plat.web import start_site
 
 
@@ -50,6 +52,10 @@ class FixedFunction(Struct, frozen=True):
 class Fixture(Struct, frozen=True):
     socket: str
     functions: list[FixedFunction]
+    unused: int = 0
+    """Functions beside them, which have no instance."""
+    again_s: float | None = None
+    """So long after its end the table is told again, each time."""
 
 
 class Ledger:
@@ -91,17 +97,38 @@ def route(function: FixedFunction) -> Route:
     return Route(function.name, 1, False, "public", 3600.0, function.rate, function.burst, versions)
 
 
+def routes(fixture: Fixture) -> Iterator[Route]:
+    """Those that are called come last."""
+    yield from (route(FixedFunction(f"unused-{number:06}", "", 0)) for number in range(fixture.unused))
+    yield from map(route, fixture.functions)
+
+
+async def tell(socket: web.WebSocketResponse, fixture: Fixture, table: Sequence[Route]) -> None:
+    """Once, or for ever. How long each time took goes to standard output: "told in SECONDS"."""
+    while True:
+        began = time.monotonic()
+        for part in whole_table([], table):
+            await socket.send_bytes(encode(part))
+            await asyncio.sleep(0)
+        print(f"told in {time.monotonic() - began:.4f}", flush=True)
+        if fixture.again_s is None:
+            return
+        await asyncio.sleep(fixture.again_s)
+
+
 def application(fixture: Fixture) -> web.Application:
+    table = list(routes(fixture))
+
     async def feed(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(max_msg_size=0)
         await socket.prepare(request)
-        for part in whole_table([], map(route, fixture.functions)):
-            await socket.send_bytes(encode(part))
+        telling = spawn(tell(socket, fixture, table), "tell")
         ledger = Ledger(fixture.functions)
         async for message in socket:
             if message.type is aiohttp.WSMsgType.BINARY:
                 for answer in ledger.answer(decode_from_router(message.data)):
                     await socket.send_bytes(encode(answer))
+        await cancel(telling)
         return socket
 
     app = web.Application()

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from bench import samples, workload
 from bench.figures import Result, exact
+from bench.questions import many_functions
 from bench.questions.overload import AT_85, AT_200, AT_PEAK, FLOOD, FULL, LIMITED
 
 Measure = Callable[[Result], float | None]
@@ -60,8 +61,21 @@ def failures(result: Result) -> float | None:
     return sum(sum(row.figures.get("failures", ())) for row in result.rows) if result.rows else None
 
 
+def looked_up(result: Result) -> float | None:
+    """A call's CPU with what look-ups among many cost more, over its CPU among few."""
+    many, few = (
+        result.median(many_functions.CASE_ADMIT, size, "admit_us")
+        for size in (many_functions.HUNDRED_THOUSAND, many_functions.TEN)
+    )
+    call = result.median(*TEN, "cpu_us")
+    return (call + many - few) / call if many is not None and few is not None and call else None
+
+
 ROUTER, COMPILED, NGINX, GO = "plat router", "plat router, compiled", "nginx", "Go ReverseProxy"
 TCP, UNIX = "90 B, TCP, 5120/s", "90 B, unix socket, 5120/s"
+TEN = (many_functions.CASE_CPU, many_functions.TEN)
+MANY = (many_functions.CASE_CPU, many_functions.HUNDRED_THOUSAND)
+TOLD = (many_functions.CASE_LATENCY, many_functions.TOLD_AGAIN)
 NO_OP = "concurrency 1, 3000/s"
 WARM, DIRECT, COLD, START, MIXED, BURST = (
     samples.CASES[name]
@@ -120,6 +134,11 @@ GOALS = (
         figure("retry_after_share", (AT_200, ROUTER)),
         at_least=True,
     ),
+    Goal("many_functions", "bytes of a router's memory a function", 1024.0, figure("function_bytes", TOLD)),
+    Goal("many_functions", "CPU per call, 100,000 functions / ten", 1.02, quotient("cpu_us", MANY, TEN)),
+    Goal("many_functions", "the same by look-ups alone", 1.02, looked_up),
+    Goal("many_functions", "ms to tell a router 100,000 functions again", 2000.0, figure("told_ms", TOLD)),
+    Goal("many_functions", "ms of the longest call meanwhile", 5.0, figure("max_ms", TOLD)),
     Goal("load", "failed calls", 0.0, failures),
     Goal("load", "warm call / bare server, p50", 2.5, quotient("p50_ms", WARM, DIRECT)),
     Goal("load", "warm call / bare server, p99", 3.0, quotient("p99_ms", WARM, DIRECT)),

@@ -2,7 +2,17 @@
 
 from msgspec import Struct
 
-QUESTIONS = ("cpu", "peak", "latency", "collector", "overload", "runtimes", "end_to_end", "routers")
+QUESTIONS = (
+    "cpu",
+    "peak",
+    "latency",
+    "collector",
+    "overload",
+    "runtimes",
+    "end_to_end",
+    "routers",
+    "many_functions",
+)
 
 RUN_OVERHEAD_S = 0.15
 """What a run takes beside the load itself: a program's start, its connections, /proc."""
@@ -50,6 +60,7 @@ FULL = Plan(
         "runtimes": 25.0,
         "end_to_end": 25.0,
         "routers": 25.0,
+        "many_functions": 45.0,
     },
     quick=False,
 )
@@ -64,6 +75,7 @@ QUICK = Plan(
         "runtimes": 8.0,
         "end_to_end": 12.0,
         "routers": 8.0,
+        "many_functions": 12.0,
     },
     quick=True,
 )

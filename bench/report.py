@@ -67,6 +67,20 @@ SECTIONS = {
     "runtimes": Section("The runtimes' own processes", (CPU, *PARTS, RATE), "us"),
     "end_to_end": Section("A no-op function end to end", (P50, P99, CPU, RATE), "p50 in ms"),
     "routers": Section("More routers", (RATE, CPU, P50, P99), "calls a second"),
+    "many_functions": Section(
+        "Many functions",
+        (
+            CPU,
+            Column("admit_us", "us of routing and admitting"),
+            Column("function_bytes", "bytes of memory a function"),
+            Column("told_ms", "ms to tell the table again"),
+            P50,
+            P99,
+            P999,
+            Column("max_ms", "ms of the longest call"),
+        ),
+        "us",
+    ),
     "load": Section(
         "The whole platform under Locust",
         (P99, P50, Column("count", "calls"), Column("failures", "failed")),

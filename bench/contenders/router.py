@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,6 +22,17 @@ SLOTS = 256
 NAME = "plat router"
 COMPILED_NAME = "plat router, compiled"
 COMPILER = ROOT / "deploy" / "compile-router"
+POOL_LOG = "pool.log"
+
+
+class Table(NamedTuple):
+    """What routers are told of beside the functions that are called: see `bench.feed_stub.Fixture`."""
+
+    unused: int = 0
+    again_s: float | None = None
+
+
+ONLY_WHAT_IS_CALLED = Table()
 COMMAND = (str(Path(sys.executable).parent / "plat"), "router")
 """Starts one router; its index follows as `--index N`."""
 
@@ -67,11 +79,12 @@ def routers(
     count: int = 1,
     settings: Mapping[str, str] = MappingProxyType({}),
     command: Sequence[str] = COMMAND,
+    table: Table = ONLY_WHAT_IS_CALLED,
 ) -> Iterator[tuple[Running, Program, Path]]:
     """`count` routers on one port, and the last one's process and log. Settings: in capitals, no `PLAT_`."""
     folder.mkdir(exist_ok=True)
     with ExitStack() as stack:
-        pool = stack.enter_context(fixed_pool(folder, functions))
+        pool = stack.enter_context(fixed_pool(folder, functions, table))
         port = free_port()
         variables = {"DATA": str(folder), "PORT": str(port), "POOL_ADDRESS": f"unix:{pool}", **settings}
         started: list[tuple[Program, Path]] = []
@@ -97,10 +110,10 @@ def _router(
 
 
 @contextmanager
-def fixed_pool(folder: Path, functions: Sequence[FixedFunction]) -> Iterator[Path]:
+def fixed_pool(folder: Path, functions: Sequence[FixedFunction], table: Table) -> Iterator[Path]:
     """The path of its socket."""
-    socket, config, log = folder / "pool.sock", folder / "pool.json", folder / "pool.log"
-    config.write_bytes(msgspec.json.encode(Fixture(str(socket), list(functions))))
+    socket, config, log = folder / "pool.sock", folder / "pool.json", folder / POOL_LOG
+    config.write_bytes(msgspec.json.encode(Fixture(str(socket), list(functions), *table)))
     with running(python("bench.feed_stub", str(config)), log) as process:
         until(lambda: accepts(socket), process, log, "the fixed pool")
         yield socket
