@@ -30,6 +30,7 @@ class ErrorKind(NamedTuple):
 ERRORS: dict[str, ErrorKind] = {
     "bad_request": ErrorKind(400, "The request cannot be read", Fault.CALLER),
     "unauthorized": ErrorKind(401, "A valid token is needed", Fault.CALLER),
+    "forbidden": ErrorKind(403, "The token does not allow this", Fault.CALLER),
     "not_found": ErrorKind(404, "No such page", Fault.CALLER),
     "function_not_found": ErrorKind(404, "No such function", Fault.CALLER),
     "version_not_found": ErrorKind(404, "No such version", Fault.CALLER),

@@ -184,7 +184,7 @@ class FastConnection(asyncio.Protocol):
         if isinstance(admitted, PlatError):
             self._refuse(admitted, request.target.name)
             return
-        self._route, self._version = admitted
+        self._route, self._version, _ = admitted
         instance = calls.slots.take(self._version.id, now)
         if instance is None:
             self._wait_for_slot(now)

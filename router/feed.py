@@ -35,7 +35,7 @@ from plat.feed import (
 from plat.logs import get_logger
 from plat.tasks import spawn
 from plat.web import session_for
-from router.admission import Tokens
+from router.identity import Identities
 from router.routes import RouteTable
 from router.slots import InstanceSlots, SlotTable, VersionSlots
 
@@ -54,7 +54,7 @@ _REMEMBERED_DEATHS = 1000
 
 
 class PoolLink:
-    """Keeps `slots`, `routes` and `tokens` as the pool says. `run` until cancelled."""
+    """Keeps `slots`, `routes` and `identities` as the pool says. `run` until cancelled."""
 
     def __init__(
         self, router: str, address: Address, *, clock: Callable[[], float], queue_limit: int
@@ -63,7 +63,7 @@ class PoolLink:
         """Told of each grant, after its slots are in the table."""
         self.slots = SlotTable(self._send, self._demand_changed, queue_limit)
         self.routes = RouteTable()
-        self.tokens = Tokens()
+        self.identities = Identities()
         self._router = router
         self._address = address
         self._clock = clock
@@ -208,7 +208,7 @@ class PoolLink:
     def _apply_to_table(self, message: Routes | RoutesPart | RoutePut | RouteDropped) -> None:
         match message:
             case Routes(tokens):
-                self.tokens.replace(tokens)
+                self.identities.replace(tokens)
                 self.routes.begin()
             case RoutesPart(routes):
                 for route in routes:

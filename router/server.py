@@ -54,7 +54,9 @@ class Router:
         self._metrics = Metrics()
         self.link = PoolLink(name, settings.pool, clock=time.monotonic, queue_limit=settings.queue_limit)
         calls = Calls(
-            admission=Admission(self.link.routes, self.link.tokens, self._limiter, settings.body_limit_bytes),
+            admission=Admission(
+                self.link.routes, self.link.identities, self._limiter, settings.body_limit_bytes
+            ),
             slots=self.link.slots,
             pool=self.link,
             metrics=self._metrics,
@@ -72,6 +74,7 @@ class Router:
             read_bufsize=READ_BUFFER_BYTES,
         )
         self.clients = Clients(calls, self.server, settings.connection_limit)
+        self.link.identities.epoch_s = self.clients.epoch_s
         upload_limit_bytes = max(settings.body_limit_bytes, settings.archive_limit_bytes)
         self._control = ControlProxy(settings.control, upload_limit_bytes, least_rate)
 
@@ -97,6 +100,7 @@ class Router:
             self.link.slots.forget_empty()
             self._limiter.keep(self.link.routes.__contains__)
             self.clients.tick(time.monotonic())
+            self.link.identities.epoch_s = self.clients.epoch_s
 
     async def drain(self, drain_s: float) -> None:
         """Calls in flight finish, for `drain_s` seconds at most. Nothing listens any more."""

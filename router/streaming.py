@@ -41,7 +41,8 @@ class Streaming:
             if isinstance(admitted, PlatError):
                 raise admitted
             self._calls.admission.check_length(request.content_length)
-            call = _Call(self._calls, self._least_rate, request, target, *admitted, call_id)
+            route, version, _ = admitted
+            call = _Call(self._calls, self._least_rate, request, target, route, version, call_id)
             response = await call.run()
             status = response.status
         except PlatError as error:

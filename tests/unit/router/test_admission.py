@@ -1,27 +1,16 @@
 """Who may call, and what is said to those who may not."""
 
-from hashlib import sha256
-
 import pytest
 
 from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
-from router.admission import Admission, Tokens
+from router.admission import Admission
 from router.limits import Limiter
 from router.routes import RouteTable
 from router.target import parse_target
+from tests.unit.router.test_identity import identities
 
 NOW = 50.0
-
-
-def digest(token: str) -> str:
-    return sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def tokens(*valid: str) -> Tokens:
-    known = Tokens()
-    known.replace([digest(token) for token in valid])
-    return known
 
 
 def admission(*, auth: str = "token", rate: float | None = None, stopped: bool = False) -> Admission:
@@ -29,7 +18,7 @@ def admission(*, auth: str = "token", rate: float | None = None, stopped: bool =
     versions = (RouteVersion("v1", 1, 1, 30.0),)
     routes.put(Route("hello", 1, stopped, auth, 60.0, rate, 2, versions))
     routes.loaded = True
-    return Admission(routes, tokens("secret"), Limiter(1), body_limit_bytes=1000)
+    return Admission(routes, identities("secret"), Limiter(1), body_limit_bytes=1000)
 
 
 def refusal(
@@ -37,62 +26,6 @@ def refusal(
 ) -> PlatError | None:
     admitted = asked.admit(parse_target(f"/function/{target}"), authorization, NOW)
     return admitted if isinstance(admitted, PlatError) else None
-
-
-@pytest.mark.parametrize(
-    "authorization", ["Bearer secret", "bearer secret", "BEARER secret", "Bearer  secret", "Bearer secret "]
-)
-def test_valid_tokens(authorization: str) -> None:
-    assert tokens("other", "secret").valid(authorization)
-
-
-@pytest.mark.parametrize(
-    "authorization",
-    [
-        None,
-        "",
-        "secret",
-        "Bearer",
-        "Bearer ",
-        "Bearer wrong",
-        "Bearer Secret",
-        "Bearer secret secret",
-        "Basic secret",
-        "Bearer\tsecret",
-        "Bearer \udcff",
-        "Bearer " + digest("secret"),
-    ],
-)
-def test_invalid_tokens(authorization: str | None) -> None:
-    assert not tokens("secret").valid(authorization)
-    assert not Tokens().valid(authorization)
-
-
-def test_an_empty_token_is_none() -> None:
-    """Also where a table would hold the digest of nothing."""
-    assert not tokens("other").valid("Bearer ")
-
-
-def test_a_token_of_odd_bytes() -> None:
-    assert tokens("\udcff").valid("Bearer \udcff")
-
-
-def test_a_token_that_is_withdrawn_is_not_remembered() -> None:
-    known = tokens("secret")
-    assert known.valid("Bearer secret")
-    known.replace([digest("other")])
-    assert not known.valid("Bearer secret")
-    assert known.valid("Bearer other")
-    known.replace([digest("secret")])
-    assert known.valid("Bearer secret")
-
-
-def test_a_flood_of_guesses_stays_wrong_and_in_bounds() -> None:
-    known = tokens("secret")
-    for number in range(25_000):
-        assert not known.valid(f"Bearer {number}")
-    assert known.valid("Bearer secret")
-    assert len(known._remembered) <= 10_000
 
 
 def test_a_call_that_may_go_on() -> None:

@@ -70,7 +70,7 @@ class Rig:
         self.slots = link.slots
         self.slots.grant(Grant("a", V, "unix:/nowhere", 1), 0.0)
         self.instance = next(iter(self.slots.instances()))
-        admission = Admission(link.routes, link.tokens, Limiter(1), 100_000)
+        admission = Admission(link.routes, link.identities, Limiter(1), 100_000)
         calls = Calls(admission=admission, slots=self.slots, pool=link, metrics=Metrics(), queue_timeout_s=30)
         self.server = Server()
         self.clients = Clients(calls, cast(ClientServer, self.server), 10)
