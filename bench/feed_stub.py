@@ -34,6 +34,7 @@ from plat.feed import (
     encode,
     whole_table,
 )
+from plat.parts import PACE_S
 from plat.tasks import cancel, spawn
 from plat.web import start_site
 
@@ -109,7 +110,7 @@ async def tell(socket: web.WebSocketResponse, fixture: Fixture, table: Sequence[
         began = time.monotonic()
         for part in whole_table([], table):
             await socket.send_bytes(encode(part))
-            await asyncio.sleep(0)
+            await asyncio.sleep(PACE_S)
         print(f"told in {time.monotonic() - began:.4f}", flush=True)
         if fixture.again_s is None:
             return

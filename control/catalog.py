@@ -30,7 +30,7 @@ from plat.model import (
 
 Change = Callable[[FunctionRow], FunctionRow]
 
-ENTRIES_AT_ONCE = 50
+ENTRIES_AT_ONCE = 20
 """Functions read for the feed in one transaction, for which changes wait some milliseconds."""
 
 

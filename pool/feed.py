@@ -23,6 +23,7 @@ from plat.feed import (
     encode,
 )
 from plat.logs import get_logger
+from plat.parts import PACE_S
 from plat.tasks import cancel, spawn
 from plat.web import session_for
 
@@ -62,7 +63,7 @@ class _Link:
                 self._filled.clear()
                 await self._filled.wait()
             else:
-                await asyncio.sleep(0)  # making one is long work, and the socket may take many: others first
+                await asyncio.sleep(PACE_S)
                 self._go_on()
         return self._outbox.popleft()
 

@@ -22,6 +22,7 @@ from pool.launcher import Launcher
 from pool.ledger import Ledger
 from pool.lifecycle import ON_THE_WAY, State
 from pool.member import Member
+from pool.members import Members
 from pool.metrics import PoolMetrics
 from pool.warm import WarmStock
 
@@ -60,7 +61,7 @@ class Fleet:
         self._ledger = ledger
         self._metrics = metrics
         self._start_timeout_s = start_timeout_s
-        self._members: dict[str, Member] = {}
+        self._members = Members()
         self._ending: set[str] = set()
         self._starts: set[asyncio.Task[PlatError | None]] = set()
         self.closing = False
@@ -70,8 +71,8 @@ class Fleet:
     # --- reading
 
     def members(self, version_id: str | None = None) -> list[Member]:
-        members = self._members.values()
-        return [each for each in members if version_id is None or each.version.id == version_id]
+        """Of one version, or all."""
+        return list(self._members.values() if version_id is None else self._members.of_version(version_id))
 
     def get(self, instance: str) -> Member | None:
         return self._members.get(instance)
@@ -136,7 +137,7 @@ class Fleet:
             member = Member(secrets.token_hex(8), version, State.STARTING)
         else:
             member = Member(warm.instance, version, State.LOADING)
-        self._members[member.id] = member
+        self._members.add(member)
         start = spawn(self._start(member), f"start {version.function} {member.id}")
         self._starts.add(start)
         start.add_done_callback(self._starts.discard)
@@ -169,10 +170,10 @@ class Fleet:
         """In its place, so that the need it was to meet is met by one instance and not by two."""
         useless.become(State.FAILED)
         useless.become(State.GONE)
-        del self._members[useless.id]
+        self._members.remove(useless.id)
         self._clean_up(useless.id)
         member = Member(secrets.token_hex(8), useless.version, State.STARTING)
-        self._members[member.id] = member
+        self._members.add(member)
         return member
 
     def _start_failed(self, member: Member, error: PlatError) -> None:
@@ -186,7 +187,7 @@ class Fleet:
             detail=error.detail,
         )
         member.become(State.GONE)
-        del self._members[member.id]
+        self._members.remove(member.id)
         self._clean_up(member.id)
         if self.observer is not None:
             self.observer.start_failed(member.version, error)
@@ -253,7 +254,7 @@ class Fleet:
         """An instance from before the pool's (re)start, or one that somebody started by hand."""
         member = Member(running.instance, version, State.STARTING, managed=running.managed)
         member.address, member.started_at = running.address, running.started_at
-        self._members[member.id] = member
+        self._members.add(member)
         if running.paused:
             self._adopt_paused(member)
         else:
@@ -364,7 +365,7 @@ class Fleet:
         if member.state is not State.GONE:
             member.become(State.GONE)
             self._ledger.close(member.id)
-            self._members.pop(member.id, None)
+            self._members.remove(member.id)
             log.info("instance gone", instance=member.id, reason=exited.reason, detail=exited.detail)
             if self.observer is not None:
                 self.observer.instance_gone(member, exited)

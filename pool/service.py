@@ -14,6 +14,7 @@ from plat.errors import PlatError
 from plat.feed import VersionEntry
 from plat.logs import get_logger
 from plat.model import DecisionList, InstanceList
+from plat.parts import SLICE
 from plat.settings import Settings
 from plat.tasks import cancel, spawn
 from plat.web import json_response, problems, start_site
@@ -120,10 +121,18 @@ class Pool:
         await self._news.loaded.wait()
         while True:
             await asyncio.sleep(PRUNE_S)
-            used = {version.digest for version in self.table.versions.values()}
-            used |= {member.version.digest for member in self.fleet.members()}
+            used = await self._digests()
             self.fleet.backoff.keep(self.table.versions)
             await self.code.prune(used)
+
+    async def _digests(self) -> set[str]:
+        """Of all code that may be needed; others have their turn while many versions are gone through."""
+        used: set[str] = set()
+        for number, version in enumerate(list(self.table.versions.values())):
+            used.add(version.digest)
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+        return used | {member.version.digest for member in self.fleet.members()}
 
     async def tick(self) -> None:
         while True:

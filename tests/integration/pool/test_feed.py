@@ -135,9 +135,9 @@ async def test_a_table_is_made_no_faster_than_it_is_taken_and_messages_overtake_
 
     def table() -> Iterator[ToRouter]:
         nonlocal made
-        for number in range(10_000):
+        for number in range(1000):
             made += 1
-            yield RouteDropped(f"{number:01000}")
+            yield RouteDropped(f"{number:010000}")
 
     socket = await connect(session)
     await until(lambda: links.names() == ["r1"])
@@ -148,15 +148,15 @@ async def test_a_table_is_made_no_faster_than_it_is_taken_and_messages_overtake_
     while before != made:  # until sockets and buffers are full
         before = made
         await asyncio.sleep(0.01)
-    assert made < 5000
+    assert made < 500
     links.send("r1", Routes([]))
     place, received = 0, decode_to_router(await socket.receive_bytes())
     while received != Routes([]):
         place, received = place + 1, decode_to_router(await socket.receive_bytes())
     assert place < before
-    for _ in range(10_000 - 1 - place):
+    for _ in range(1000 - 1 - place):
         received = decode_to_router(await socket.receive_bytes())
-    assert received == RouteDropped(f"{9999:01000}")
+    assert received == RouteDropped(f"{999:010000}")
     await socket.close()
 
 
