@@ -97,7 +97,7 @@ class RouteVersion(Struct, frozen=True, gc=False):
     timeout_s: float
 
 
-class Route(Struct, frozen=True, gc=False):
+class Route(Struct, frozen=True, gc=False, omit_defaults=True):
     """What a router needs to know of a function. Nothing in it is the garbage collector's business."""
 
     name: str

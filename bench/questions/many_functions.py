@@ -22,7 +22,8 @@ from bench.questions.latency import GRACE_S, note
 from bench.request import SMALL_BYTES, path_of
 from bench.schedule import Order
 from plat.feed import Route, RouteVersion
-from router.admission import Admission, Tokens
+from router.admission import Admission
+from router.identity import Identities
 from router.limits import Limiter
 from router.routes import RouteTable
 from router.target import LIVE, Target
@@ -162,7 +163,7 @@ def admission(functions: int) -> Admission:
         name = f"function-{number:06}"
         versions = (RouteVersion(f"{number:016x}", 1, 1, 30.0),)
         table.put(Route(name, 1, False, "public", 60.0, None, None, versions))
-    return Admission(table, Tokens(), Limiter(1), 1_000_000)
+    return Admission(table, Identities(), Limiter(1), 1_000_000)
 
 
 def targets(functions: int) -> list[Target]:
