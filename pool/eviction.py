@@ -1,7 +1,7 @@
 """Which idle instances go first when memory is short. Decides only; knows no driver and no clock.
 
 Greedy-dual is FaasCache's policy (Fuerst and Sharma, ASPLOS 2021), after Cherkasova's GDSF: what is called
-often, starts slowly and is small stays. `docs/decisions/0007-eviction.md` has the figures.
+often, starts slowly and is small stays. `docs/decisions/0008-eviction.md` has the figures.
 """
 
 from bisect import bisect_right
