@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from html import escape
 from typing import NamedTuple
 
 from bench.figures import Spread, exact
+from plat.svg import stroke, svg, text
 
 COLOURS = ("#0b6e4f", "#3b5b92", "#c8553d", "#e09f3e", "#7a5195", "#6b705c", "#2f4858", "#b56576")
 WIDTH = 860
@@ -33,23 +33,6 @@ class Panel(NamedTuple):
 def colours(names: Sequence[str]) -> dict[str, str]:
     unique = dict.fromkeys(names)
     return {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(unique)}
-
-
-def svg(width: float, height: float, parts: Sequence[str]) -> str:
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="sans-serif" font-size="12" fill="#222">'
-    )
-    return "\n".join([head, '<rect width="100%" height="100%" fill="#fff"/>', *parts, "</svg>", ""])
-
-
-def text(x: float, y: float, content: str, anchor: str = "start", weight: str = "normal") -> str:
-    style = f'text-anchor="{anchor}" font-weight="{weight}"'
-    return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(content)}</text>'
-
-
-def stroke(x1: float, y1: float, x2: float, y2: float, colour: str = "#222") -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"/>'
 
 
 def bars(title: str, unit: str, items: Sequence[Bar]) -> str:

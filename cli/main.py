@@ -29,6 +29,7 @@ COMMANDS = {
     "start": "cli.functions:start",
     "rollback": "cli.functions:rollback",
     "delete": "cli.functions:delete",
+    "simulate": "cli.simulate:simulate",
     "completion": "cli.completion:completion",
     "router": "cli.services:router",
     "core": "cli.services:core",
