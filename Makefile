@@ -5,8 +5,9 @@
 #   make images    the images for DRIVER=docker (`make up DRIVER=docker` makes them by itself)
 #   make check     linters and types
 #   make bench [ARGS="--quick --only cpu,peak"]    the router beside nginx, HAProxy, Caddy, Go and aiohttp
+#   make bench-cold [ARGS="--quick --only cold"]   cold starts beside `docker run`, and Knative's pass bars
 #   make load [ARGS="--seconds 40"]                a platform under Locust; fails when a goal is missed
-#                  Both write their results into bench/results.
+#                  All write their results into bench/results.
 #   make compiled  compiles the modules a call goes through (C compiler needed); `make pure` undoes it
 #   make clean     removes caches; `make distclean` the virtual environment too
 
@@ -21,7 +22,7 @@ UP_FLAGS = $(if $(PORT),--port $(PORT)) $(if $(ADMIN_PORT),--admin-port $(ADMIN_
 # Once compiled, always fresh.
 COMPILED = $(wildcard router/compiled__mypyc.*.so)
 
-.PHONY: up images test check bench load compiled pure clean distclean
+.PHONY: up images test check bench bench-cold load compiled pure clean distclean
 
 up: $(VENV)/.installed $(COMPILED) $(if $(filter docker,$(DRIVER)),images)
 	@exec $(BIN)/plat up $(UP_FLAGS) --deploy examples/hello
@@ -38,6 +39,10 @@ check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-bench
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-cold: $(VENV)/.installed-bench
+	@if docker info >/dev/null 2>&1; then deploy/build-images python; fi
+	@$(BIN)/python -m bench.cold $(ARGS)
 
 load: $(VENV)/.installed-bench
 	@$(BIN)/python -m bench.load $(ARGS)

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from bench import samples, workload
+from bench import cold_plan, samples, workload
 from bench.figures import Result, exact
-from bench.questions import many_functions
+from bench.questions import decision, knative, many_functions
 from bench.questions.overload import AT_85, AT_200, AT_PEAK, FLOOD, FULL, LIMITED
 
 Measure = Callable[[Result], float | None]
@@ -89,6 +89,8 @@ WARM, DIRECT, COLD, START, MIXED, BURST = (
     )
 )
 
+PROCESS, DOCKER = (cold_plan.case(driver, cold_plan.SLOW) for driver in ("process", "docker"))
+
 
 def _of_each_build(
     question: str, text: str, limit: float, case: str, base: str | None = None
@@ -150,6 +152,33 @@ GOALS = (
         "call in a burst, p99 / start of the runtime alone, p99",
         10.0,
         quotient("p99_ms", BURST, START),
+    ),
+    Goal("cold", "failed calls", 0.0, failures),
+    *(
+        Goal("cold", f"{case}, {rung}: {percentile} in ms", limit, figure(f"{percentile}_ms", (case, rung)))
+        for case in (PROCESS, DOCKER)
+        for rung, percentile, limit in (
+            (cold_plan.WARM, "p50", 3.0),
+            (cold_plan.WARM, "p99", 10.0),
+            (cold_plan.PAUSED, "p50", 20.0),
+        )
+    ),
+    *(
+        Goal(
+            "cold",
+            f"{rung} / docker run, p50",
+            limit,
+            quotient("p50_ms", (DOCKER, rung), (DOCKER, cold_plan.RUN)),
+        )
+        for rung, limit in ((cold_plan.WARM, 0.02), (cold_plan.PAUSED, 0.1), (cold_plan.CREATED, 1.5))
+    ),
+    Goal("decision", "a decision: CPU in ms", 1.0, figure("cpu_ms", (decision.CASE, decision.DEMAND))),
+    Goal("decision", "a decision: CPU in ms, p99", 1.0, figure("p99_ms", (decision.CASE, decision.DEMAND))),
+    Goal("knative", "failed calls", 0.0, failures),
+    *(
+        Goal("knative", f"{case}, {name}: p95 added in ms", 10.0, figure("p95_added_ms", (case, name)))
+        for case in (knative.STEADY, knative.REDEPLOY)
+        for name in knative.NAMES.values()
     ),
 )
 

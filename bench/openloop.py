@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import repeat
+from itertools import cycle, repeat
 from subprocess import PIPE, Popen
 from typing import cast
 
@@ -111,7 +111,10 @@ class Connection(asyncio.Protocol):
 
 def requests(order: Order) -> Iterator[bytes]:
     """What the calls send, one after the other. For ever."""
-    data = request.bytes_of(f"{order.host}:{order.port}", order.target, order.request_bytes)
+    host = f"{order.host}:{order.port}"
+    if order.targets:
+        return cycle([request.bytes_of(host, target, order.request_bytes) for target in order.targets])
+    data = request.bytes_of(host, order.target, order.request_bytes)
     return request.each_with_its_own_id(data, secrets.randbits(96)) if order.own_ids else repeat(data)
 
 

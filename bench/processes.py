@@ -38,8 +38,10 @@ def environ(**variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def running(command: Sequence[str], log: Path, variables: dict[str, str] | None = None) -> Iterator[Program]:
-    """The program until the block ends; then SIGTERM, and SIGKILL if that does not end it."""
+def running(
+    command: Sequence[str], log: Path, variables: dict[str, str] | None = None, end_s: float = END_S
+) -> Iterator[Program]:
+    """The program until the block ends; then SIGTERM, and SIGKILL if that does not end it within `end_s`."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -52,13 +54,13 @@ def running(command: Sequence[str], log: Path, variables: dict[str, str] | None 
     try:
         yield process
     finally:
-        end(process)
+        end(process, end_s)
 
 
-def end(process: Program) -> None:
+def end(process: Program, within_s: float = END_S) -> None:
     process.send_signal(signal.SIGTERM)
     try:
-        process.wait(END_S)
+        process.wait(within_s)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -86,15 +86,46 @@ SECTIONS = {
         (P99, P50, Column("count", "calls"), Column("failures", "failed")),
         "p99 in ms",
     ),
+    "cold": Section(
+        "Cold starts",
+        (
+            P50,
+            Column("p95_ms", "p95 ms"),
+            P99,
+            Column("count", "calls"),
+            Column("failures", "failed"),
+            Column("reached", "a second, answered while calls came"),
+            Column("warm_share", "share from a warm instance"),
+        ),
+        "p50 in ms",
+    ),
+    "cold_parts": Section("Where a cold start's time goes", (P50, Column("count", "calls")), "ms, median"),
+    "decision": Section(
+        "What a decision costs",
+        (Column("cpu_ms", "CPU ms"), P99, Column("count", "times")),
+        "ms",
+    ),
+    "knative": Section(
+        "Knative's pass bars",
+        (
+            Column("p95_added_ms", "p95 added, ms"),
+            Column("p50_added_ms", "p50 added"),
+            Column("p99_added_ms", "p99 added"),
+            Column("max_added_ms", "most added"),
+            Column("count", "calls"),
+            Column("failures", "failed"),
+        ),
+        "p95 added in ms",
+    ),
 }
 """In the order of the page."""
 
 INTRODUCTION = """# Results
 
-Made by `make bench` and `make load` from the JSON files beside this page; not edited by hand. Figures are
-the median of the repeats [minimum to maximum]; contenders ran in turn (A B C, A B C, …), so that what the
-machine did meanwhile met all of them. Compare figures within one table only: other machines, other days,
-other figures.
+Made by `make bench`, `make bench-cold` and `make load` from the JSON files beside this page; not edited
+by hand. Figures are the median of the repeats [minimum to maximum]; contenders ran in turn (A B C, A B C,
+…), so that what the machine did meanwhile met all of them. Compare figures within one table only: other
+machines, other days, other figures.
 """
 
 _LEVEL = re.compile(r"(.+) at (\d+)%")

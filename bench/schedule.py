@@ -32,10 +32,12 @@ class Order(Struct, frozen=True):
     """Latencies count from here on: what the start of the load alone does is another question."""
     own_ids: bool = False
     """Each call has an X-Request-Id that no other has: its head is new to whoever remembers heads."""
+    targets: tuple[str, ...] = ()
+    """Instead of `target`: each call's own, in turn, and then from the first again."""
 
 
 class Outcome(Struct, frozen=True):
-    """What one run saw. Percentiles are `{"p50", "p90", "p99", "p99.9", "max"}`, in milliseconds."""
+    """What one run saw. Percentiles are `{"p50", "p90", "p95", "p99", "p99.9", "max"}`, in milliseconds."""
 
     planned: int
     statuses: dict[str, int]
@@ -138,7 +140,7 @@ def percentiles_ms(seconds: "array[float]") -> dict[str, float]:
     if not seconds:
         return {}
     ordered = sorted(seconds)
-    ranks = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
+    ranks = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
     return {name: percentile(ordered, rank) * 1000 for name, rank in ranks.items()}
 
 

@@ -22,6 +22,7 @@ class LoadFunction(NamedTuple):
     name: str
     code: str
     scale: dict[str, float]
+    memory_mb: int = 128
 
     def toml(self) -> str:
         lines = [
@@ -29,6 +30,7 @@ class LoadFunction(NamedTuple):
             "[scale]",
             *(f"{key} = {value}" for key, value in self.scale.items()),
         ]
+        lines += ["[limits]", f"memory_mb = {self.memory_mb}"]
         return "\n".join([*lines, "[access]", 'auth = "public"', ""])
 
 

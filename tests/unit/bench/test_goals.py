@@ -1,3 +1,4 @@
+from bench.cold import QUESTIONS as COLD_QUESTIONS
 from bench.figures import Result
 from bench.goals import GOALS, Verdict, verdicts
 from bench.plan import QUESTIONS
@@ -47,4 +48,4 @@ def test_failed_calls_miss_the_goal_of_the_load_suite() -> None:
 
 
 def test_goals_are_of_questions_that_exist() -> None:
-    assert {goal.question for goal in GOALS} <= {*QUESTIONS, "load"}
+    assert {goal.question for goal in GOALS} <= {*QUESTIONS, *COLD_QUESTIONS, "load"}

@@ -1,5 +1,6 @@
 from itertools import islice
 
+import msgspec
 import pytest
 
 from bench.openloop import requests
@@ -19,3 +20,8 @@ def test_calls_are_alike_unless_told_otherwise() -> None:
 def test_own_ids_never_come_again_not_in_another_run_either(runs: int) -> None:
     sent = [data for _ in range(runs) for data in islice(requests(order(own_ids=True)), 1000)]
     assert len(set(sent)) == len(sent) == runs * 1000
+
+
+def test_calls_of_many_targets_take_turns_and_begin_again() -> None:
+    sent = list(islice(requests(msgspec.structs.replace(order(own_ids=False), targets=("/a", "/b"))), 3))
+    assert sent == [bytes_of("127.0.0.1:80", target, 90) for target in ("/a", "/b", "/a")]

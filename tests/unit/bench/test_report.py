@@ -4,6 +4,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench import store
+from bench.cold import QUESTIONS as COLD_QUESTIONS
 from bench.figures import Result
 from bench.plan import QUESTIONS
 from bench.report import SECTIONS, page, plot
@@ -31,7 +32,7 @@ def latency() -> Result:
 
 
 def test_every_question_has_its_section() -> None:
-    assert {*QUESTIONS, "load"} == set(SECTIONS)
+    assert {*QUESTIONS, *COLD_QUESTIONS, "load"} == set(SECTIONS)
 
 
 def test_the_page_says_what_where_when_and_what_not() -> None:
