@@ -69,16 +69,16 @@ class Child:
         for log in self._logs.values():
             log.close()
 
-    def terminate(self) -> None:
+    def terminate(self, processes: Iterable[int]) -> None:
         """SIGTERM. It wakes a paused one, which sees the signal before it goes on."""
         self._signal(signal.SIGTERM)
         if self.is_paused:
-            self.resume(procfs.pids())
+            self.resume(processes)
 
-    def kill(self) -> None:
-        """The process and all that it started in its session."""
+    def kill(self, look: Callable[[], Iterable[int]]) -> None:
+        """The process and all that it started in its session, where `look` finds it."""
         self._signal(signal.SIGKILL)
-        procfs.kill_session(self.pid, self.record.started)
+        procfs.kill_session(self.pid, self.record.started, look)
 
     def pause(self, processes: Iterable[int]) -> bool:
         """Stop those of `processes` that are of its session; whether all of them stand still."""
@@ -107,8 +107,10 @@ class Child:
         return exits.from_wait(result.si_code, result.si_status)
 
     def _signal(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, number)
+        """Nothing of one that has ended: its descriptor is closed, and may be another's now."""
+        if not self.ended.is_set():
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
 
     def lines(self, *, final: bool = False) -> Iterator[tuple[Stream, list[str]]]:
         """What it wrote since; a final reading goes on until all is read, batch by batch."""

@@ -134,7 +134,7 @@ class ForkProcess:
     async def reap(self, pid: int) -> Cause | None:
         """How a child that has ended did so; None: the server that had it is gone. Cancelled, it is lost."""
         try:
-            return await self._ask_for_end(b"reap", pid)
+            return await asyncio.shield(subtask(self._ask_for_end(b"reap", pid), f"reap {pid}"))
         except ForkServerGoneError:
             return None
 
@@ -180,19 +180,20 @@ class ForkProcess:
         async with self._turn:
             if self.ended.is_set():
                 raise ForkServerGoneError
-            self._answer = asyncio.get_running_loop().create_future()
+            answer: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
+            self._answer = answer
             try:
                 socket.send_fds(self._socket, [message], descriptors)
-                async with asyncio.timeout(ANSWER_S):
-                    answer = await self._answer
-            except (ConnectionError, TimeoutError) as error:
+            except ConnectionError:
                 self._gone()
-                raise ForkServerGoneError from error
-            finally:
-                self._answer = None
-            if not answer:
+            await asyncio.wait([answer], timeout=ANSWER_S)
+            if not answer.done():
+                self._receive()  # perhaps it was our loop that was held up, and the answer is there
+            if not answer.done():
+                self._gone()
+            if not answer.result():
                 raise ForkServerGoneError
-            return answer
+            return answer.result()
 
     def _misunderstood(self, answer: list[bytes]) -> ForkServerGoneError:
         log.error("the fork server's answer is unknown", pid=self.pid, answer=repr(answer))

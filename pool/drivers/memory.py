@@ -25,10 +25,12 @@ class MemoryMeter:
         self._statm: dict[int, dict[int, int]] = {}
 
     def watch(self, leader: int) -> None:
+        """It may have been seen already, before it had a session of its own."""
         self._statm[leader] = {}
-        self._open(leader, leader)
-        self._seen_last_pid = b""
-        self._session_of.clear()
+        self._session_of[leader] = leader
+        for pid, session in self._session_of.items():
+            if session == leader:
+                self._open(leader, pid)
 
     def forget(self, leader: int) -> None:
         for file in self._statm.pop(leader, {}).values():
@@ -42,7 +44,7 @@ class MemoryMeter:
     def processes(self, leader: int) -> set[int]:
         """Those of the session now; one that has just ended may be among them."""
         self._look_for_new_processes()
-        return {leader, *self._statm.get(leader, ())}
+        return {leader, *(pid for pid, session in self._session_of.items() if session == leader)}
 
     def measure(self) -> dict[int, int]:
         """Bytes by session leader."""

@@ -63,11 +63,11 @@ class ProcessDriver:
     async def close(self) -> None:
         await cancel(self._ticker)
         await asyncio.gather(*self._ending)
-        await self._starter.close()
         for child in self._children.values():
             child.close()
         self._children.clear()
         self._meter.close()
+        await self._starter.close()
 
     async def start(self, order: StartOrder) -> Running:
         version, folder = order.version, Folder(self._root, order.instance)
@@ -133,12 +133,12 @@ class ProcessDriver:
         if child is None:
             return
         child.stopping = True
-        child.terminate()
+        child.terminate(self._meter.processes(child.pid))
         try:
             async with asyncio.timeout(grace_s):
                 await child.ended.wait()
         except TimeoutError:
-            child.kill()
+            self._kill(child)
             await child.ended.wait()
 
     async def list(self) -> list[Running]:
@@ -194,8 +194,8 @@ class ProcessDriver:
     async def _end(self, child: Child) -> None:
         """Everything it started goes first, then its last lines are read, then its end is told."""
         child.ending = True
+        self._kill(child)
         self._meter.forget(child.pid)
-        child.kill()
         try:
             await self._read_last_lines(child)
             await asyncio.to_thread(child.folder.remove)
@@ -207,6 +207,9 @@ class ProcessDriver:
         child.ended.set()
         if not child.stopping:
             self._listener.exited(Exited(child.record.instance, cause.reason, cause.detail))
+
+    def _kill(self, child: Child) -> None:
+        child.kill(lambda: self._meter.processes(child.pid))
 
     async def _read_last_lines(self, child: Child) -> None:
         for stream, messages in child.lines(final=True):
@@ -236,7 +239,7 @@ class ProcessDriver:
             used = used_by_pid.get(child.pid, 0)
             if used > limit_mb * 1024 * 1024 and child.cause is None:
                 child.cause = exits.used_too_much(used, limit_mb)
-                child.kill()
+                self._kill(child)
 
     def _read_output(self) -> None:
         for child in self._live():

@@ -5,7 +5,7 @@ A session is known by its leader's pid and start time: a pid alone may have been
 
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -64,8 +64,8 @@ def find_by_environment(name: str, value: str) -> int | None:
     return None
 
 
-def kill_session(leader: int, started: int) -> None:
-    """SIGKILL every process group of the session.
+def kill_session(leader: int, started: int, look: Callable[[], Iterable[int]] = pids) -> None:
+    """SIGKILL every process group of the session. `look` finds its processes, and may find others too.
 
     Call it before the leader is reaped, which keeps its pid from being given to another.
     """
@@ -73,7 +73,7 @@ def kill_session(leader: int, started: int) -> None:
         head = stat_of(leader)
         if head is not None and head.started != started:
             return
-        groups = {stat.group for stat in living(pids(), leader)}
+        groups = {stat.group for stat in living(look(), leader)}
         if not groups:
             return
         signal_groups(groups, signal.SIGKILL)

@@ -183,14 +183,15 @@ def platform(folder: Path, driver: str, *options: str, **variables: str) -> Iter
 
 
 def instance_processes(data: Path) -> list[int]:
-    """Processes whose socket is below the platform's data folder."""
+    """Processes whose output goes below the platform's data folder."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
+    for path in Path("/proc").glob("[0-9]*/fd/1"):
         try:
-            if f"PLAT_SOCKET={data}/".encode() in path.read_bytes():
-                found.append(int(path.parent.name))
+            output = str(path.readlink())
         except OSError:  # it has ended, or is not ours to read
             continue
+        if output.startswith(f"{data}/run/") and "/stdout.log" in output:
+            found.append(int(path.parts[2]))
     return found
 
 

@@ -32,6 +32,9 @@ class Instance:
     def run(self, given: order.Order | None) -> None:
         """Serve until SIGTERM; without a given order wait for one."""
         signal.signal(signal.SIGTERM, lambda *_: self._stop())
+        os.register_at_fork(
+            before=_hold_sigterm, after_in_parent=_take_sigterm, after_in_child=_end_at_sigterm
+        )
         if given is None:
             preload()  # before it says that it is warm
             self._door.start()
@@ -125,6 +128,21 @@ def preload() -> None:
     from . import aio, asgi, coroutines, functions, rehearsal, wsgi  # noqa: F401, PLC0415
 
     rehearsal.rehearse()
+
+
+def _hold_sigterm() -> None:
+    """A signal that comes while Python makes a new process of itself would be lost."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _take_sigterm() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+def _end_at_sigterm() -> None:
+    """What a handler forks is no instance: multiprocessing ends its workers by this signal."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _take_sigterm()
 
 
 def _exit_now() -> None:

@@ -1,5 +1,7 @@
 """Fork servers as tests see them: the one of a driver, and all that came of it."""
 
+import asyncio
+import time
 from pathlib import Path
 
 from pool.drivers import procfs
@@ -10,9 +12,12 @@ from tests.integration.pool.platform import PATIENCE_S
 
 
 async def forked(driver: Driver) -> ForkProcess:
+    """Waits for one: it may be a while until one that was killed before it was of use is started again."""
     assert isinstance(driver, ProcessDriver)
-    process = await driver._starter.fork_server("python", PATIENCE_S)
-    assert process is not None
+    deadline = time.monotonic() + PATIENCE_S
+    while (process := await driver._starter.fork_server("python", PATIENCE_S)) is None:
+        assert time.monotonic() < deadline, "no fork server"
+        await asyncio.sleep(0.01)
     return process
 
 

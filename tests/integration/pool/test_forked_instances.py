@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from pool.drivers.base import Driver, Running
-from pool.health import load
+from pool.drivers.base import Driver, Kind, Running, WarmOrder
+from pool.health import load, wait_ready
 from tests.integration.pool.forking import forked, lives
 from tests.integration.pool.platform import PATIENCE_S, Platform, call, eventually
 from tests.integration.pool.test_drivers import nothing_left
@@ -141,6 +141,14 @@ if not pid:
     os._exit(7)
 result = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 """,
+    "terminate": """
+import os, signal, time
+pid = os.fork()
+if not pid:
+    time.sleep(600)
+os.kill(pid, signal.SIGTERM)
+result = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) + signal.SIGTERM + 7
+""",
     "fork pool": """
 import multiprocessing
 with multiprocessing.get_context("fork").Pool(2) as pool:
@@ -198,3 +206,26 @@ result = int(os.read(end, 20))
         assert lives(pid)
         await driver.stop(running.instance, grace_s=5)
         await eventually(lambda: not lives(pid), "its grandchild ends")
+
+
+@pytest.mark.node
+async def test_a_runtime_without_a_fork_server_has_warm_instances_too(
+    executing_platform: Platform, code: Path
+) -> None:
+    (code / "main.js").write_text(
+        "exports.handler = () => ({ env: process.env.GREETING, cwd: process.cwd() });\n"
+    )
+    order = executing_platform.order(GREETING="hi")
+    spec = replace(order.version.spec, runtime="node")
+    order = replace(order, version=replace(order.version, spec=spec))
+    async with executing_platform.open() as driver:
+        warm = await driver.warm(WarmOrder(order.instance, Kind.of(spec)))
+        assert (await wait_ready(warm.address, time.monotonic() + PATIENCE_S)).warm
+        placed = await driver.place(order)
+        await load(placed.running.address, placed.load, time.monotonic() + PATIENCE_S)
+        assert await call(warm.address, {}) == {"env": "hi", "cwd": str(code)}
+        await driver.pause(order.instance)
+        await driver.resume(order.instance)
+        assert await call(warm.address, {}) == {"env": "hi", "cwd": str(code)}
+        await driver.stop(order.instance, grace_s=5)
+        await nothing_left(executing_platform, driver)
