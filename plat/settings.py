@@ -52,6 +52,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A body over 64 KB that comes more slowly is answered 408 (decision 3)."""
     body_grace_s: Annotated[float, Meta(gt=0)] = 10
     """Seconds that such a body has besides."""
+    send_timeout_s: Annotated[float, Meta(gt=0)] = 60
+    """Seconds in which a client must take some of what is written to it; else it is cut (decision 3)."""
     archive_limit_bytes: Bytes = 256 * 1024 * 1024
     unpacked_limit_bytes: Bytes = 1024 * 1024 * 1024
     queue_limit: Annotated[int, Meta(ge=1)] = 1000

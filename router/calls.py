@@ -22,7 +22,7 @@ from router.upstream import UnreachableError, UpstreamConnection, connect
 log = get_logger(__name__)
 
 CLIENT_GONE = 499
-"""Counted as the status of a call whose client left (nginx's number; nobody is there to read it)."""
+"""Counted as the status of a call whose client left, or was cut for taking nothing (nginx's number)."""
 
 OBITUARY_WAIT_S = 1.0
 """How long a call whose instance died waits to be told why."""
@@ -46,6 +46,7 @@ class Calls:
         pool: PoolLink,
         metrics: Metrics,
         queue_timeout_s: float,
+        send_timeout_s: float,
         connect: Callable[[Address], Awaitable[UpstreamConnection]] = connect,
     ) -> None:
         self._connect = connect
@@ -54,6 +55,7 @@ class Calls:
         self.pool = pool
         self.metrics = metrics
         self.queue_timeout_s = queue_timeout_s
+        self.send_timeout_s = send_timeout_s
 
     def admit(self, target: Target, authorization: str | None, now: float) -> Admitted | PlatError:
         """The version the call goes to, or the reason why it may not go on."""

@@ -5,9 +5,10 @@ from aiohttp import web
 from plat.address import Address
 from plat.errors import PlatError
 from plat.web import call_id_of, problem_response
-from router.exchange import Exchange, read_early, request_headers
+from router.exchange import Exchange, request_headers
 from router.http1 import BadResponseError, write_request_head
 from router.pace import LeastRate
+from router.request_body import read_early
 from router.upstream import ConnectionLostError, UnreachableError, connect
 
 PREFIXES = ("/v1", "/ui")

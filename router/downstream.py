@@ -13,6 +13,7 @@ from aiohttp.web_protocol import _ErrInfo
 from plat.errors import PlatError
 from plat.logs import get_logger
 from plat.web import new_call_id, problem_response
+from router.unsent import unsent_bytes
 
 log = get_logger(__name__)
 
@@ -28,6 +29,42 @@ class ClientConnection(web.RequestHandler):
 
     _body: StreamReader | None = None
     """Of the request that came last, until its handler has ended."""
+
+    def __init__(self, server: web.Server, *, send_timeout_s: float, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._send_timeout_s = send_timeout_s
+        self._look: asyncio.TimerHandle | None = None
+        """At a client that has not taken what was written to it."""
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        assert self.transport is not None, "it was written to"
+        self._wait_for_reader(self.transport)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_waiting()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait_for_reader(self, transport: asyncio.Transport) -> None:
+        loop = asyncio.get_running_loop()
+        unsent = unsent_bytes(transport)
+        self._look = loop.call_later(self._send_timeout_s, self._cut_unless_reading, transport, unsent)
+
+    def _stop_waiting(self) -> None:
+        look, self._look = self._look, None
+        if look is not None:
+            look.cancel()
+
+    def _cut_unless_reading(self, transport: asyncio.Transport, unsent: int) -> None:
+        """As nginx's `send_timeout`. Its handler is cancelled, as when a client leaves."""
+        if unsent_bytes(transport) < unsent:
+            self._wait_for_reader(transport)
+        else:
+            transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Tells the reader of a malformed body, for whom aiohttp has no word: it queues an error answer."""
@@ -83,9 +120,10 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class ClientServer(web.Server):
     """Makes a `ClientConnection` for each client, and lets each finish its request at the end."""
 
-    def __init__(self, handler: Handler, **options: Any) -> None:
+    def __init__(self, handler: Handler, *, send_timeout_s: float, **options: Any) -> None:
         super().__init__(self._handle, **options)
         self._handler = handler
+        self._send_timeout_s = send_timeout_s
         self.open = 0
         """Connections now."""
         self._options = {name: value for name, value in options.items() if name != "handler_cancellation"}
@@ -119,7 +157,7 @@ class ClientServer(web.Server):
                 connection.close_if_idle()
 
     def __call__(self) -> ClientConnection:
-        return ClientConnection(self, loop=self._loop, **self._options)
+        return ClientConnection(self, loop=self._loop, send_timeout_s=self._send_timeout_s, **self._options)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)

@@ -23,18 +23,12 @@ from router.http1 import (
     write_chunk,
     write_response_head,
 )
-from router.pace import LONGEST_PAUSE_S, LeastRate, Pace
+from router.pace import LeastRate, Pace
+from router.request_body import EarlyBody, read_any
 from router.upstream import ConnectionLostError, UpstreamConnection
-
-EARLY_BODY_BYTES = 64 * 1024
-"""A body up to this size is read before an upstream is asked for: a slow client holds nothing."""
-
-EARLY_BODY_S = 60.0
-"""Seconds in which it must be complete: as on the fast path, whoever reads it."""
 
 _NOT_FORWARDED = frozenset({b"host", b"content-length", b"expect", b"x-call-id"})
 _CALL_ID = CALL_ID_HEADER.encode()
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Sent(web.StreamResponse):
@@ -79,34 +73,6 @@ def request_headers(
     return headers
 
 
-async def read_early(request: web.BaseRequest, body_limit_bytes: int) -> bytes | None:
-    """The whole body if it is known to be small, else None: it is streamed. Answers `Expect`."""
-    length = request.content_length
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.body_exists:
-        await request.writer.write(_CONTINUE)
-    if not request.body_exists:
-        return b""
-    if length is None or length > min(EARLY_BODY_BYTES, body_limit_bytes):
-        return None
-    body = bytearray()
-    try:
-        async with asyncio.timeout(EARLY_BODY_S):
-            while piece := await _read_any(request):
-                body += piece
-    except TimeoutError as error:
-        detail = f"Only {len(body)} of the body's {length} bytes came within {EARLY_BODY_S:g} s."
-        raise PlatError("request_timeout", detail) from error
-    return bytes(body)
-
-
-async def _read_any(request: web.BaseRequest) -> bytes:
-    """What has come of the body, as soon as there is some; empty at its end."""
-    try:
-        return await request.content.readany()
-    except web.RequestPayloadError as error:
-        raise PlatError("bad_request", f"The body is not valid HTTP/1.1: {error}") from error
-
-
 class Exchange:
     """`await start(...)` gives the answer's head; `await forward(...)` sends the answer to the client.
 
@@ -124,6 +90,9 @@ class Exchange:
         least_rate: LeastRate,
     ) -> None:
         self._request = request
+        self._chunked = request.body_exists and request.content_length is None
+        """How the body is framed, to the instance as by the client."""
+        self._last = LAST_CHUNK if self._chunked else b""
         self._upstream = upstream
         self._silence_s = silence_s
         self._body_limit_bytes = body_limit_bytes
@@ -139,18 +108,18 @@ class Exchange:
         self.answered = False
         """Whether any byte of the answer has gone to the client."""
 
-    async def start(self, head: bytes, body: bytes | None) -> ResponseHead:
+    async def start(self, head: bytes, body: EarlyBody) -> ResponseHead:
         """Send the request; the final answer's head. Interim answers are forwarded as they come.
 
         Raises SilenceError, ConnectionLostError, BadResponseError, or PlatError for the client's body.
         """
         async with self._timed():
             self._restart_clock()
-            if body is None:
-                self._uploading = True
-                self._upload = spawn(self._send_streamed(head), "upload")
+            if body.whole:
+                await self._upstream.send(head + self._framed(body.data) + self._last)
             else:
-                await self._upstream.send(head + body)
+                self._uploading = True
+                self._upload = spawn(self._send_streamed(head, body.data), "upload")
             return await self._final_head()
 
     async def forward(self, head: ResponseHead, call_id: str, on_complete: Callable[[], None]) -> Sent:
@@ -205,22 +174,24 @@ class Exchange:
         raise BadResponseError(f"more than {INTERIM_LIMIT} interim answers")
 
     async def _write(self, out: bytes) -> None:
-        """To the client."""
+        """To the client. Nothing is taken from the upstream as long as it has not taken this."""
         self._awaits_reader = True
         self._restart_clock()
         await self._request.writer.write(out)
+        await self._request.writer.drain()
         self._awaits_reader = False
 
-    async def _send_streamed(self, head: bytes) -> None:
+    def _framed(self, piece: bytes) -> bytes:
+        return write_chunk(piece) if piece and self._chunked else piece
+
+    async def _send_streamed(self, head: bytes, early: bytes) -> None:
         """Send a body as it comes. A fault of the client's ends the exchange from here."""
-        chunked = self._request.content_length is None
         try:
-            await self._upstream.send(head)
-            async for piece in self._client_pieces():
-                await self._upstream.send(write_chunk(piece) if chunked else piece)
+            await self._upstream.send(head + self._framed(early))
+            async for piece in self._client_pieces(len(early)):
+                await self._upstream.send(self._framed(piece))
                 self._restart_clock()
-            if chunked:
-                await self._upstream.send(LAST_CHUNK)
+            await self._upstream.send(self._last)
         except PlatError as error:
             # Not closed here: the slot is busy until the instance has closed its side.
             self._upload_error = error
@@ -230,8 +201,9 @@ class Exchange:
             self._uploading = False
             self._restart_clock()
 
-    async def _client_pieces(self) -> AsyncIterator[bytes]:
+    async def _client_pieces(self, early: int) -> AsyncIterator[bytes]:
         pace = Pace(self._least_rate)
+        pace.came(early, 0.0)
         while piece := await self._client_piece(pace):
             if pace.received > self._body_limit_bytes:
                 detail = f"The body is over the limit of {self._body_limit_bytes} bytes."
@@ -249,7 +221,7 @@ class Exchange:
         self._restart_clock()
         try:
             async with asyncio.timeout(pace.patience_s):
-                piece = await _read_any(self._request)
+                piece = await read_any(self._request)
         except TimeoutError as error:
             pace.came(0, loop.time() - began)
             raise PlatError("request_timeout", pace.complaint()) from error
@@ -294,19 +266,11 @@ class Exchange:
         """How long may whoever is waited for take from now on?"""
         if self._upload_error is not None:
             return 0
-        if self._awaits_reader:
-            return LONGEST_PAUSE_S if self._uploading else None
-        return None if self._awaits_body else self._silence_s  # a body has its own clock, its pace
+        # The client has clocks of its own: its body's pace, and its connection's `send_timeout_s`.
+        return None if self._awaits_reader or self._awaits_body else self._silence_s
 
     def _lateness(self) -> Exception:
-        if self._upload_error is not None:
-            return self._upload_error
-        if self._awaits_reader:
-            detail = (
-                f"Its request incomplete, the client took nothing of the answer for {LONGEST_PAUSE_S:g} s."
-            )
-            return PlatError("request_timeout", detail)
-        return SilenceError()
+        return SilenceError() if self._upload_error is None else self._upload_error
 
 
 def _response_headers(head: ResponseHead, call_id: str, *, chunked: bool, keep_alive: bool) -> Headers:

@@ -18,6 +18,7 @@ from router.clients import BODY_LIMIT_BYTES, Clients
 from router.http1 import BadResponseError
 from router.recognise import Recognised, may_become
 from router.slots import InstanceSlots, Waiter
+from router.unsent import unsent_bytes
 from router.upstream import UnreachableError, UpstreamConnection
 
 IDLE_S = 75.0
@@ -32,7 +33,9 @@ IDLE: Final = 0
 READING: Final = 1
 WAITING: Final = 2
 IN_FLIGHT: Final = 3
-CLOSED: Final = 4
+DRAINING: Final = 4
+"""The answer is written, but the client has not taken all of it: the next request waits for that."""
+CLOSED: Final = 5
 
 
 class FastConnection(asyncio.Protocol):
@@ -40,6 +43,7 @@ class FastConnection(asyncio.Protocol):
 
     __slots__ = (
         "_answer",
+        "_blocked",
         "_body",
         "_buffer",
         "_call_id",
@@ -54,6 +58,7 @@ class FastConnection(asyncio.Protocol):
         "_state",
         "_task",
         "_transport",
+        "_unsent",
         "_upstream",
         "_version",
         "_waiter",
@@ -81,12 +86,17 @@ class FastConnection(asyncio.Protocol):
         """What a call waits for that needs one: a connection attempt, or the cause of a crash."""
         self._answer: Answer | None = None
         """None until a piece of it has come, and for good if that piece was all of it."""
+        self._blocked = False
+        """Whether the client is waited for, because it has not taken what was written to it."""
+        self._unsent = 0
+        """Bytes that were on their way to it when it was last looked at; only while it is waited for."""
         self.deadline = time.monotonic() + IDLE_S
 
     # --- asyncio.Protocol: the client
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit asyncio's
+        self._transport.set_write_buffer_limits(0)  # blocked as soon as anything is unsent, on either path
         peer = transport.get_extra_info("peername")
         self._peer = (str(peer[0]) if isinstance(peer, tuple) else "").encode()
         if self._clients.is_full:
@@ -124,12 +134,23 @@ class FastConnection(asyncio.Protocol):
             self._count(CLIENT_GONE)
 
     def pause_writing(self) -> None:
+        """The client is waited for: the function's clock stands still, and the client's runs."""
+        self._blocked = True
+        self._wait_for_reader()
         if self._upstream is not None:
             self._upstream.pause_reading()
 
     def resume_writing(self) -> None:
-        if self._upstream is not None:
+        self._blocked = False
+        if self._state == DRAINING:
+            self._answered(time.monotonic())
+        elif self._upstream is not None:
+            self.deadline = time.monotonic() + self._version.timeout_s
             self._upstream.resume_reading()
+
+    def _wait_for_reader(self) -> None:
+        self._unsent = unsent_bytes(self._transport)
+        self.deadline = time.monotonic() + self._clients.calls.send_timeout_s
 
     # --- a request
 
@@ -295,7 +316,7 @@ class FastConnection(asyncio.Protocol):
         else:
             self.deadline = time.monotonic() + self._version.timeout_s
             if out:
-                self._transport.write(out)
+                self._transport.write(out)  # after the deadline: a client that does not take it sets its own
 
     def upstream_ended(self, *, broken: bool) -> None:
         """The instance closed: that is the end of an answer without a length, or of the instance."""
@@ -331,14 +352,17 @@ class FastConnection(asyncio.Protocol):
         now, calls = time.monotonic(), self._clients.calls
         give_back(calls.slots, self._instance, upstream, reusable=reusable, now=now)
         calls.metrics.call_ended(self._route.name, status, now - self._started)
-        self._answered(out, now)
-
-    def _answered(self, out: bytes, now: float) -> None:
-        """The answer is out: on to the next request, or the end."""
         self._transport.write(out)
+        self._answered(now)
+
+    def _answered(self, now: float) -> None:
+        """The answer is written: on to the next request, or the end."""
         if self._request.close or self._clients.closing:
             self._state = CLOSED
             self._transport.close()
+            return
+        if self._blocked:
+            self._state = DRAINING
             return
         self._state = IDLE
         self.deadline = now + IDLE_S
@@ -357,7 +381,9 @@ class FastConnection(asyncio.Protocol):
     def late(self) -> None:
         """The deadline has passed; what it means depends on what was waited for."""
         calls = self._clients.calls
-        if self._state == IDLE:
+        if self._blocked:
+            self._cut_unless_reading()
+        elif self._state == IDLE:
             self._transport.close()
         elif self._state == READING:
             self._transport.abort()
@@ -367,6 +393,13 @@ class FastConnection(asyncio.Protocol):
         elif self._state == IN_FLIGHT and self._upstream is not None:  # else its connection is being made,
             held = self._take_held()  # which has a limit of its own
             self._fail(calls.timed_out(self._route.name, held, self._version.timeout_s))
+
+    def _cut_unless_reading(self) -> None:
+        """As nginx's `send_timeout`: who takes something in time, however little, has as long again."""
+        before = self._unsent
+        self._wait_for_reader()
+        if self._unsent >= before:
+            self._transport.abort()
 
     def _bad_response(self, error: BadResponseError) -> None:
         held = self._take_held()
@@ -390,7 +423,8 @@ class FastConnection(asyncio.Protocol):
         calls.metrics.call_ended(calls.function_label(function), error.status, now - self._started)
         close = request.close or self._clients.closing
         out = self._clients.refusals.of(error, self._call_id, is_head=request.is_head, close=close)
-        self._answered(out, now)
+        self._transport.write(out)
+        self._answered(now)
 
     def _take_held(self) -> Held:
         upstream, self._upstream = self._upstream, None

@@ -7,7 +7,7 @@ many bytes a second. With one bound more: however much has come already, no paus
 from typing import NamedTuple
 
 LONGEST_PAUSE_S = 60.0
-"""nginx's `client_body_timeout` and `send_timeout`: what a client may let the router wait at once."""
+"""nginx's `client_body_timeout`: what a client may let the router wait at once."""
 
 
 class LeastRate(NamedTuple):

@@ -61,12 +61,14 @@ class Router:
             pool=self.link,
             metrics=self._metrics,
             queue_timeout_s=settings.queue_timeout_s,
+            send_timeout_s=settings.send_timeout_s,
         )
         self.link.granted = calls.open_ahead
         least_rate = LeastRate(settings.body_min_bytes_per_s, settings.body_grace_s)
         self._streaming = Streaming(calls, least_rate)
         self.server = ClientServer(
             self.handle,
+            send_timeout_s=settings.send_timeout_s,
             handler_cancellation=True,
             auto_decompress=False,
             access_log=None,

@@ -14,9 +14,10 @@ from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from plat.web import call_id_of, problem_response
 from router.calls import CLIENT_GONE, Calls, Held
-from router.exchange import Exchange, Sent, SilenceError, read_early, request_headers
+from router.exchange import Exchange, Sent, SilenceError, request_headers
 from router.http1 import BadResponseError, Headers, write_request_head
 from router.pace import LeastRate
+from router.request_body import EarlyBody, read_early
 from router.slots import InstanceSlots
 from router.target import Target, parse_target
 from router.tunnel import run_tunnel
@@ -93,7 +94,7 @@ class _Call:
             try:
                 return await self._exchange(exchange, held, body)
             except BaseException as error:
-                if is_retry or body is None or not self._may_retry(error, upstream):
+                if is_retry or not body.whole or not self._may_retry(error, upstream):
                     await self._failed(error, exchange, held)
             held.lost()
             is_retry = True
@@ -102,7 +103,7 @@ class _Call:
         lost = isinstance(error, ConnectionLostError)
         return lost and self._calls.may_retry(self._route.name, self._request.method, upstream)
 
-    async def _exchange(self, exchange: Exchange, held: Held, body: bytes | None) -> Sent:
+    async def _exchange(self, exchange: Exchange, held: Held, body: EarlyBody) -> Sent:
         head = await exchange.start(self._request_head(), body)
         if head.status == 101:
             response = await run_tunnel(self._request, held.upstream, head, self._call_id)

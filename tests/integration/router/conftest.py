@@ -147,6 +147,12 @@ def post(body: bytes, target: str = "/function/f", *headers: str) -> bytes:
     return "\r\n".join(lines).encode("latin-1") + body
 
 
+EARLY = b"x" * 65_536
+"""As much of a body as is read before a slot is asked for; one that is larger is streamed from there on."""
+
+EARLY_CHUNK = b"10000\r\n" + EARLY + b"\r\n"
+
+
 RunRouter = Callable[..., Awaitable[RouterProcess]]
 
 

@@ -135,11 +135,11 @@ async def test_its_errors_are_its_own(router: RouterProcess, run_control: RunCon
 
 
 async def test_an_upload_that_trickles_is_refused(run_router: RunRouter, run_control: RunControl) -> None:
-    router = await run_router(body_grace_s=0.2)
+    router = await run_router(body_grace_s=0.2, body_min_bytes_per_s=500_000)
     control = await run_control(say_ok)
     wire = await router.connect()
-    await wire.send(post(b"x" * 200_000, "/v1/functions/f/versions")[:1000])
+    await wire.send(post(b"x" * 200_000, "/v1/functions/f/versions")[:70_000])
     answer = await wire.answer()
     assert answer.status == 408
-    assert b"every 8192 bytes" in answer.body
+    assert b"every 500000 bytes" in answer.body
     assert control.requests == []

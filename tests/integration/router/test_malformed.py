@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.integration.router.conftest import RouterProcess, RunInstance, get, post
+from tests.integration.router.conftest import EARLY_CHUNK, RouterProcess, RunInstance, get, post
 from tests.integration.router.instances import Gate, say_ok
 from tests.integration.router.wire import Message, Wire, until
 
@@ -121,7 +121,7 @@ async def test_a_malformed_chunked_body_after_its_head_was_forwarded(
     """The instance must not take it for complete; the client is told at once, and the slot comes back."""
     instance = await run_instance()
     wire = await router.connect()
-    await wire.send(request(TE) + b"2\r\nab\r\n")
+    await wire.send(request(TE) + EARLY_CHUNK)
     await until(lambda: instance.in_call == 1)
     await wire.send(body + SMUGGLED)
     answer = await wire.answer()
@@ -131,6 +131,24 @@ async def test_a_malformed_chunked_body_after_its_head_was_forwarded(
     assert instance.requests == []
     assert (await router.get()).status == 200
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("body", BAD_CHUNKS)
+async def test_a_malformed_chunked_body_after_its_head(
+    router: RouterProcess, run_instance: RunInstance, body: bytes
+) -> None:
+    """Within what is read beforehand: nothing was asked of an instance."""
+    instance = await run_instance()
+    wire = await router.connect()
+    await wire.send(request(TE) + b"2\r\nab\r\n")
+    await asyncio.sleep(0.02)  # so that the rest is read by itself
+    await wire.send(body + SMUGGLED)
+    answer = await wire.answer()
+    assert (answer.status, answer.get("Connection")) == (400, "close")
+    assert b"The body is not valid HTTP/1.1" in answer.body
+    assert await wire.ended() == b""
+    assert (await router.get()).status == 200
+    assert (instance.connections, len(instance.requests)) == (1, 1)
 
 
 async def test_a_malformed_body_of_a_request_that_waits_its_turn(
@@ -178,7 +196,7 @@ async def test_a_malformed_body_whose_answer_has_begun(
 
     instance = await run_instance(begin, read_body=False)
     wire = await router.connect()
-    await wire.send(request(TE) + b"2\r\nab\r\n")
+    await wire.send(request(TE) + EARLY_CHUNK)
     assert (await wire.head()).status == 200
     assert await wire.chunk() == b"ab"
     await wire.send(BAD_CHUNKS[0])
@@ -193,7 +211,7 @@ async def test_a_malformed_body_whose_answer_is_complete(
 ) -> None:
     instance = await run_instance(read_body=False)
     wire = await router.connect()
-    await wire.send(request(TE) + b"2\r\nab\r\n")
+    await wire.send(request(TE) + EARLY_CHUNK)
     assert (await wire.answer()).status == 200
     await wire.send(BAD_CHUNKS[0])
     assert (await router.get()).status == 200

@@ -37,6 +37,30 @@ async def test_an_idempotent_request_is_sent_once_more(
     assert behave.seen == [b"GET", b"GET", b"GET"]
 
 
+async def test_one_whose_body_was_read_beforehand_is_too(
+    router: RouterProcess, run_instance: RunInstance
+) -> None:
+    behave = ClosesReused()
+    instance = await run_instance(behave)
+    assert (await router.get()).status == 200
+    chunked = (
+        b"PUT /function/f HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    )
+    assert (await router.call(chunked)).status == 200
+    assert behave.seen == [b"GET", b"PUT", b"PUT"]
+    assert [each.body for each in instance.requests[1:]] == [b"abc", b"abc"]
+
+
+async def test_one_whose_body_is_streamed_is_not(router: RouterProcess, run_instance: RunInstance) -> None:
+    """What has been read of it is gone."""
+    behave = ClosesReused()
+    await run_instance(behave)
+    assert (await router.get()).status == 200
+    large = post(b"x" * 200_000).replace(b"POST", b"PUT", 1)
+    assert (await router.call(large)).status == 502
+    assert behave.seen == [b"GET", b"PUT"]
+
+
 async def test_any_other_request_is_not(router: RouterProcess, run_instance: RunInstance) -> None:
     behave = ClosesReused()
     await run_instance(behave)

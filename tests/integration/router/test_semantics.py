@@ -4,10 +4,20 @@ import asyncio
 
 import pytest
 
-from tests.integration.router.conftest import RouterProcess, RunInstance, RunRouter, get, post
+from tests.integration.router.conftest import (
+    EARLY,
+    EARLY_CHUNK,
+    RouterProcess,
+    RunInstance,
+    RunRouter,
+    get,
+    post,
+)
 from tests.integration.router.instances import OK, Gate, say_ok, says
 from tests.integration.router.pool_server import PoolServer
 from tests.integration.router.wire import Message, Wire, until
+
+CHUNKED = b"POST /function/f HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 async def test_head_has_the_length_and_no_body(router: RouterProcess, run_instance: RunInstance) -> None:
@@ -218,7 +228,7 @@ async def test_an_answer_may_come_before_the_request_is_complete(
 
     instance = await run_instance(behave, read_body=False)
     wire = await router.connect()
-    await wire.send(b"POST /function/f HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+    await wire.send(CHUNKED + EARLY_CHUNK)
     assert (await wire.answer()).body == b"ok"
     await until(lambda: instance.open == 0)
     instance.behave = say_ok
@@ -226,7 +236,7 @@ async def test_an_answer_may_come_before_the_request_is_complete(
 
 
 async def test_a_stream_in_both_directions_at_once(router: RouterProcess, run_instance: RunInstance) -> None:
-    """Each piece is echoed before the next is sent."""
+    """Once the body is streamed, each piece is echoed before the next is sent."""
 
     async def echo(wire: Wire, request: Message) -> None:
         await wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -236,8 +246,9 @@ async def test_a_stream_in_both_directions_at_once(router: RouterProcess, run_in
 
     await run_instance(echo, read_body=False)
     wire = await router.connect()
-    await wire.send(b"POST /function/f HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    await wire.send(CHUNKED + EARLY_CHUNK)
     assert (await wire.head()).status == 200
+    assert await wire.chunked(len(EARLY)) == EARLY
     for number in range(10):
         piece = b"piece %d" % number
         await wire.send(b"%x\r\n%b\r\n" % (len(piece), piece))
@@ -267,11 +278,22 @@ async def test_a_chunked_body_over_the_limit_is_refused_when_it_shows(
     router = await run_router(body_limit_bytes=1000)
     instance = await run_instance()
     wire = await router.connect()
-    await wire.send(b"POST /function/f HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    await wire.send(CHUNKED)
     await wire.send((b"200\r\n" + b"x" * 512 + b"\r\n") * 2)
     answer = await wire.answer()
     assert answer.status == 413
     assert instance.requests == []
     assert (await router.get()).status == 200
-    exact = b"POST /function/f HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n"
-    assert (await router.call(exact + b"x" * 1000 + b"\r\n0\r\n\r\n")).status == 200
+    assert (await router.call(CHUNKED + b"3e8\r\n" + b"x" * 1000 + b"\r\n0\r\n\r\n")).status == 200
+
+
+async def test_a_streamed_body_over_the_limit_is_refused_when_it_shows(
+    run_router: RunRouter, run_instance: RunInstance
+) -> None:
+    """What was read before a slot was asked for counts."""
+    router = await run_router(body_limit_bytes=70_000)
+    await run_instance()
+    exact = CHUNKED + EARLY_CHUNK + b"1170\r\n" + b"x" * 4464 + b"\r\n"
+    assert (await router.call(exact + b"0\r\n\r\n")).status == 200
+    assert (await router.call(exact + b"1\r\nx\r\n")).status == 413
+    assert (await router.get()).status == 200

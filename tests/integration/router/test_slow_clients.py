@@ -9,7 +9,7 @@ import pytest
 
 from plat.feed import Faulted
 from plat.tasks import cancel
-from tests.integration.router.conftest import RouterProcess, RunInstance, RunRouter, post
+from tests.integration.router.conftest import EARLY, EARLY_CHUNK, RouterProcess, RunInstance, RunRouter, post
 from tests.integration.router.instances import OK, Gate, say_ok
 from tests.integration.router.pool_server import PoolServer, route
 from tests.integration.router.test_disconnect import queued
@@ -56,7 +56,7 @@ async def echo(wire: Wire, request: Message) -> None:
 async def test_a_trickler_is_told_so_and_its_slot_waits_for_the_handler(
     run_router: RunRouter, run_instance: RunInstance
 ) -> None:
-    router = await run_router(body_grace_s=0.3)
+    router = await run_router(body_grace_s=0.3, body_min_bytes_per_s=500_000)
     ended = asyncio.Event()
     gate = Gate()
 
@@ -68,14 +68,16 @@ async def test_a_trickler_is_told_so_and_its_slot_waits_for_the_handler(
 
     instance = await run_instance(stubborn, read_body=False)
     wire = await router.connect()
-    await wire.send(whole(200_000)[:1000])
+    await wire.send(whole(200_000)[:70_000])
     async with trickling(wire, b"x"):
         answer = await wire.answer()
     said = problem(answer)
     assert (answer.status, said.code, answer.get("Connection")) == (408, "request_timeout", "close")
-    told = re.match(r"The body came too slowly: (\d+) bytes in (\d+\.\d) s. .* every 8192 bytes", said.detail)
+    told = re.match(
+        r"The body came too slowly: (\d+) bytes in (\d+\.\d) s. .* every 500000 bytes", said.detail
+    )
     assert told is not None, said.detail
-    assert 900 < int(told[1]) < 20_000
+    assert 69_000 < int(told[1]) < 100_000
     await asyncio.wait_for(ended.wait(), 20)
     instance.behave = say_ok
     next_call = asyncio.create_task(router.get())  # noqa: TID251
@@ -104,10 +106,10 @@ async def test_a_trickler_whose_answer_has_begun_is_cut(
     run_router: RunRouter, pool: PoolServer, run_instance: RunInstance
 ) -> None:
     """No second answer follows half of the first."""
-    router = await run_router(body_grace_s=0.3)
+    router = await run_router(body_grace_s=0.3, body_min_bytes_per_s=500_000)
     await run_instance(echo, read_body=False)
     wire = await router.connect()
-    await wire.send(CHUNKED)
+    await wire.send(CHUNKED + EARLY_CHUNK)
     async with trickling(wire, b"1\r\nx\r\n"):
         assert (await wire.head()).status == 200
         rest = await wire.ended()
@@ -117,28 +119,10 @@ async def test_a_trickler_whose_answer_has_begun_is_cut(
     assert pool.heard(Faulted) == []
 
 
-async def test_a_client_that_takes_no_answer_while_its_request_is_incomplete_is_cut(
-    run_router: RunRouter, pool: PoolServer, run_instance: RunInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each waits for the other: the instance to be read, the router to read the client."""
-    monkeypatch.setattr("router.exchange.LONGEST_PAUSE_S", 0.3)
-    router = await run_router()
-    instance = await run_instance(echo, read_body=False)
-    wire = await router.connect()
-    wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
-    await wire.send(CHUNKED)
-    wire.writer.write((b"10000\r\n" + b"x" * 65_536 + b"\r\n") * 1000)
-    await until(lambda: instance.in_call == 1)
-    await until(lambda: instance.in_call == 0)
-    await pool.all_home(1)
-    assert pool.heard(Faulted) == []
-    wire.abort()
-
-
 async def test_a_small_body_holds_no_slot_and_has_a_minute(
     run_router: RunRouter, run_instance: RunInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("router.exchange.EARLY_BODY_S", 0.3)
+    monkeypatch.setattr("router.request_body.EARLY_S", 0.3)
     router = await run_router()
     instance = await run_instance()
     wire = await router.connect()
@@ -157,16 +141,16 @@ async def test_a_small_body_holds_no_slot_and_has_a_minute(
 async def test_a_client_that_keeps_the_rate_may_take_long(
     run_router: RunRouter, run_instance: RunInstance
 ) -> None:
-    router = await run_router(body_grace_s=0.3, body_min_bytes_per_s=1000)
+    router = await run_router(body_grace_s=0.3, body_min_bytes_per_s=100_000)
     instance = await run_instance()
     wire = await router.connect()
-    await wire.send(CHUNKED)
-    for _ in range(40):
-        await wire.send(b"3e8\r\n" + b"x" * 1000 + b"\r\n")
+    await wire.send(CHUNKED + EARLY_CHUNK)
+    for _ in range(75):
+        await wire.send(b"4e20\r\n" + b"x" * 20_000 + b"\r\n")
         await asyncio.sleep(STEP_S)
     await wire.send(b"0\r\n\r\n")
     assert (await wire.answer()).status == 200
-    assert len(instance.requests[0].body) == 40_000
+    assert len(instance.requests[0].body) == len(EARLY) + 75 * 20_000
 
 
 async def test_a_fast_upload(run_router: RunRouter, run_instance: RunInstance) -> None:
@@ -249,8 +233,9 @@ async def test_an_instance_that_waits_for_more_of_the_body_is_not_silent(
     await pool.put(route(timeout_s=0.2))
     await run_instance(echo, read_body=False)
     wire = await router.connect()
-    await wire.send(CHUNKED)
+    await wire.send(CHUNKED + EARLY_CHUNK)
     assert (await wire.head()).status == 200
+    assert await wire.chunked(len(EARLY)) == EARLY
     for _ in range(2):
         await asyncio.sleep(0.4)
         await wire.send(b"1\r\nx\r\n")

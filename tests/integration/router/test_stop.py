@@ -8,7 +8,14 @@ import pytest
 
 from plat.feed import Hello
 from router.server import serve
-from tests.integration.router.conftest import RouterProcess, RunInstance, RunRouter, get
+from tests.integration.router.conftest import (
+    EARLY,
+    EARLY_CHUNK,
+    RouterProcess,
+    RunInstance,
+    RunRouter,
+    get,
+)
 from tests.integration.router.instances import Gate
 from tests.integration.router.pool_server import PoolServer
 from tests.integration.router.wire import until
@@ -45,13 +52,15 @@ async def test_a_body_under_way_arrives(router: RouterProcess, run_instance: Run
     """The client was told nothing: it goes on sending, and its call is finished."""
     instance = await run_instance()
     wire = await router.connect()
-    await wire.send(b"POST /function/f HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+    await wire.send(
+        b"POST /function/f HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + EARLY_CHUNK
+    )
     await until(lambda: instance.in_call == 1)
     router.begin_stop()
     await refused(router)
     await wire.send(b"1\r\nb\r\n0\r\n\r\n")
     assert (await wire.answer()).body == b"ok"
-    assert instance.requests[0].body == b"ab"
+    assert instance.requests[0].body == EARLY + b"b"
     await router.stop()
 
 

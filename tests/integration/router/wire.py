@@ -94,6 +94,13 @@ class Wire:
         while chunk := await self.chunk():
             yield chunk
 
+    async def chunked(self, count: int) -> bytes:
+        """The next `count` bytes, in however many chunks; the last ends with them."""
+        data = b""
+        while len(data) < count:
+            data += await self.chunk()
+        return data
+
     async def ended(self) -> bytes:
         """What still comes until the other side has closed; a reset is an end too."""
         rest = b""

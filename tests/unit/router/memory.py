@@ -12,10 +12,33 @@ class MemoryTransport(asyncio.Transport):
         self.ended = ""
         """`close`, `abort`, `eof`, or nothing yet."""
         self.is_paused = False
+        self.unsent = 0
+        self.is_blocked = False
+        self.reader_stops: asyncio.BaseProtocol | None = None
+        """Whose other side reads nothing from now on."""
+        self.high: int | None = None
         self.protocol: asyncio.BaseProtocol | None = None
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += bytes(data)
+        if self.reader_stops is not None:
+            self.unsent += len(data)
+            if not self.is_blocked:
+                self.is_blocked = True
+                self.reader_stops.pause_writing()
+
+    def take_all(self) -> None:
+        """The other side has read what was written."""
+        reader, self.reader_stops = self.reader_stops, None
+        self.unsent, self.is_blocked = 0, False
+        assert reader is not None
+        reader.resume_writing()
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self.high = high
 
     def take(self) -> bytes:
         written, self.written = self.written, b""

@@ -34,7 +34,12 @@ class Rig:
         self.held = Held(self.slots, self.instance, self.upstream)
         admission = Admission(self.link.routes, self.link.identities, Limiter(1), 1000)
         self.calls = Calls(
-            admission=admission, slots=self.slots, pool=self.link, metrics=Metrics(), queue_timeout_s=30
+            admission=admission,
+            slots=self.slots,
+            pool=self.link,
+            metrics=Metrics(),
+            queue_timeout_s=30,
+            send_timeout_s=60,
         )
 
     @property

@@ -41,7 +41,14 @@ def server() -> SimpleNamespace:
 async def clients(server: SimpleNamespace) -> Clients:
     link = PoolLink("r1", Address(path="/nowhere"), clock=lambda: 0.0, queue_limit=10)
     admission = Admission(link.routes, link.identities, Limiter(1), 1000)
-    calls = Calls(admission=admission, slots=link.slots, pool=link, metrics=Metrics(), queue_timeout_s=30)
+    calls = Calls(
+        admission=admission,
+        slots=link.slots,
+        pool=link,
+        metrics=Metrics(),
+        queue_timeout_s=30,
+        send_timeout_s=60,
+    )
     return Clients(calls, cast(ClientServer, server), 3)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Iterator
 from typing import cast
 
@@ -71,7 +72,14 @@ class Rig:
         self.slots.grant(Grant("a", V, "unix:/nowhere", 1), 0.0)
         self.instance = next(iter(self.slots.instances()))
         admission = Admission(link.routes, link.identities, Limiter(1), 100_000)
-        calls = Calls(admission=admission, slots=self.slots, pool=link, metrics=Metrics(), queue_timeout_s=30)
+        calls = Calls(
+            admission=admission,
+            slots=self.slots,
+            pool=link,
+            metrics=Metrics(),
+            queue_timeout_s=30,
+            send_timeout_s=60,
+        )
         self.server = Server()
         self.clients = Clients(calls, cast(ClientServer, self.server), 10)
         self.connect()
@@ -93,6 +101,10 @@ class Rig:
             self.client.data_received(data)
         else:
             self.server.other.data_received(data)
+
+    def statuses(self) -> dict[int, int]:
+        """Calls that have ended."""
+        return self.clients.calls.metrics._calls["f"].by_status
 
     def take_request(self) -> bytes:
         """What was written to the instance, without the time."""
@@ -263,3 +275,123 @@ async def test_half_an_answer_is_cut(rig: Rig) -> None:
     for _ in range(5):
         await asyncio.sleep(0)
     assert rig.instance.free == 1
+
+
+# --- a client that does not read
+
+BEGUN = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok"
+
+
+def patience_s(rig: Rig) -> int:
+    return round(rig.client.deadline - time.monotonic())
+
+
+async def test_anything_unsent_is_waited_for(rig: Rig) -> None:
+    """So no answer is left behind when the next begins, and aiohttp never takes over in the middle of it."""
+    assert rig.transport.high == 0
+
+
+async def test_the_instance_is_held_back_and_its_clock_stands_still(rig: Rig) -> None:
+    rig.receive(GET)
+    assert patience_s(rig) == 30
+    rig.transport.reader_stops = rig.client
+    await rig.answer(BEGUN)
+    assert rig.upstream_transport.is_paused
+    assert patience_s(rig) == 60
+    rig.transport.take_all()
+    assert not rig.upstream_transport.is_paused
+    assert patience_s(rig) == 30
+    assert (await rig.answer(b"ab")).endswith(b"ab")
+    assert rig.instance.connections == [rig.upstream]
+
+
+async def test_a_client_that_takes_nothing_is_cut(rig: Rig) -> None:
+    rig.receive(GET)
+    rig.transport.reader_stops = rig.client
+    await rig.answer(BEGUN)
+    rig.client.late()
+    assert rig.transport.ended == "abort"
+    assert rig.instance.free == 0
+    rig.client.connection_lost(None)
+    await asyncio.sleep(0)
+    assert rig.upstream_transport.ended == "eof"
+    assert not rig.upstream_transport.is_paused
+    assert rig.instance.free == 0
+    rig.upstream.eof_received()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert rig.instance.free == 1
+    assert rig.statuses() == {499: 1}
+
+
+async def test_a_client_that_takes_a_byte_has_as_long_again(rig: Rig) -> None:
+    rig.receive(GET)
+    rig.transport.reader_stops = rig.client
+    await rig.answer(BEGUN)
+    for _ in range(3):
+        rig.transport.unsent -= 1
+        rig.client.deadline = 0
+        rig.client.late()
+        assert rig.transport.ended == ""
+        assert patience_s(rig) == 60
+    rig.client.late()
+    assert rig.transport.ended == "abort"
+
+
+async def test_the_next_request_waits_until_the_answer_is_taken(rig: Rig) -> None:
+    rig.receive(GET + POST)
+    rig.take_request()
+    rig.transport.reader_stops = rig.client
+    await rig.answer()
+    rig.receive(GET)
+    await asyncio.sleep(0)
+    assert rig.take_request() == b""
+    assert rig.instance.free == 1
+    assert patience_s(rig) == 60
+    rig.transport.take_all()
+    assert patience_s(rig) == 75
+    await asyncio.sleep(0)
+    assert rig.take_request() == SEEN_POST
+    assert await rig.answer() == answered(b"b")
+    assert rig.take_request() == SEEN_GET
+
+
+async def test_what_is_not_recognised_waits_for_it_too(rig: Rig) -> None:
+    """aiohttp must not be told of an end of a pause whose beginning it has not seen."""
+    rig.receive(GET)
+    rig.transport.reader_stops = rig.client
+    await rig.answer()
+    rig.receive(HANDED_OVER["chunked"])
+    assert rig.transport.protocol is None
+    rig.transport.take_all()
+    await asyncio.sleep(0)
+    assert rig.transport.protocol is rig.server.other
+
+
+@pytest.mark.parametrize("close", [False, True])
+async def test_an_answer_that_is_complete_but_not_taken_keeps_no_connection(rig: Rig, close: bool) -> None:
+    ending = [b"Connection: close"] if close else []
+    rig.receive(head(b"X-Call-Id: a", *ending, start=b"GET /function/f HTTP/1.1"))
+    rig.transport.reader_stops = rig.client
+    assert await rig.answer() == answered(b"a", close=close)
+    assert rig.transport.ended == ("close" if close else "")
+    assert rig.instance.free == 1
+    assert patience_s(rig) == 60
+    rig.client.late()
+    assert rig.transport.ended == "abort"
+    rig.client.connection_lost(None)
+    assert rig.clients.connections == set()
+    assert rig.statuses() == {200: 1}
+
+
+async def test_at_the_end_it_is_closed_when_the_answer_is_taken(rig: Rig) -> None:
+    rig.receive(GET + GET)
+    rig.take_request()
+    rig.transport.reader_stops = rig.client
+    await rig.answer()
+    rig.clients.close()
+    assert rig.transport.ended == ""
+    rig.transport.take_all()
+    assert rig.transport.ended == "close"
+    await asyncio.sleep(0)
+    assert rig.take_request() == b""

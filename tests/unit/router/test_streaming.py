@@ -40,6 +40,7 @@ class Rig:
             pool=self.link,
             metrics=Metrics(),
             queue_timeout_s=30,
+            send_timeout_s=60,
             connect=self._connect,
         )
         self.connecting: list[asyncio.Future[UpstreamConnection]] = []
