@@ -108,6 +108,7 @@ class Route(Struct, frozen=True, gc=False, omit_defaults=True):
     rate: float | None
     burst: int | None
     versions: tuple[RouteVersion, ...]
+    """The live one first: it is the one that is looked for."""
     token_rate: float | None = None
     token_burst: int | None = None
     token_max_in_flight: int | None = None

@@ -133,7 +133,7 @@ def route_of(function: FunctionEntry) -> Route:
     """What routers are told of a function."""
     versions = tuple(
         RouteVersion(each.id, each.number, each.spec.concurrency, each.spec.timeout_s)
-        for each in function.versions
+        for each in sorted(function.versions, key=lambda each: each.number != function.live)
     )
     return Route(
         name=function.name,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
-from plat.parts import Heard, unheard
+from plat.parts import SHARDS, Heard, unheard
 from router.target import LIVE
 
 
@@ -16,9 +16,8 @@ class RouteTable:
 
     def __init__(self) -> None:
         self._routes: dict[str, Route] = {}
-        self._versions: dict[str, Route] = {}
-        self._live: dict[str, RouteVersion] = {}
-        """By function: the version that calls without a qualifier go to, if they may go to one."""
+        self._versions: list[dict[str, Route]] = [{} for _ in range(SHARDS)]
+        """By the version's id. A dict of 87,000 stops all calls for 3 ms when it grows; one is enough."""
         self._heard: Heard | None = None
         """While the whole table is told: the functions told of so far."""
         self.loaded = False
@@ -49,26 +48,23 @@ class RouteTable:
         self._forget_versions(former)
         self._routes[route.name] = route
         for version in route.versions:
-            self._versions[version.id] = route
-        live = pick_version(route, LIVE)
-        if live is not None:
-            self._live[route.name] = live
-        else:
-            self._live.pop(route.name, None)
+            self._shard(version.id)[version.id] = route
 
     def drop(self, name: str) -> None:
         self._forget_versions(self._routes.pop(name, None))
-        self._live.pop(name, None)
 
     def _forget_versions(self, route: Route | None) -> None:
         for version in route.versions if route is not None else ():
-            self._versions.pop(version.id, None)
+            self._shard(version.id).pop(version.id, None)
+
+    def _shard(self, version_id: str) -> dict[str, Route]:
+        return self._versions[hash(version_id) % SHARDS]
 
     def __contains__(self, name: object) -> bool:
         return name in self._routes
 
     def of_version(self, version_id: str) -> Route | None:
-        return self._versions.get(version_id)
+        return self._shard(version_id).get(version_id)
 
     def get(self, name: str) -> Route | None:
         return self._routes.get(name)
@@ -81,7 +77,11 @@ class RouteTable:
 
     def version(self, route: Route, qualifier: str) -> RouteVersion | None:
         """The version a call goes to; None: `no_version` has the reason."""
-        return self._live.get(route.name) if qualifier == LIVE else pick_version(route, qualifier)
+        versions = route.versions
+        # The live one comes first, unless the pool is an older one.
+        if qualifier == LIVE and versions and versions[0].number == route.live and not route.stopped:
+            return versions[0]
+        return pick_version(route, qualifier)
 
 
 def pick_version(route: Route, qualifier: str) -> RouteVersion | None:

@@ -174,8 +174,8 @@ def test_a_route_tells_what_routers_need_and_no_secret() -> None:
     route = route_of(function("hello", (1, 2), live=2))
     assert (route.name, route.live, route.auth, route.rate, route.burst) == ("hello", 2, "public", 5.0, 10)
     assert [(each.id, each.number, each.concurrency, each.timeout_s) for each in route.versions] == [
-        ("hello-1", 1, 4, 12.0),
         ("hello-2", 2, 4, 12.0),
+        ("hello-1", 1, 4, 12.0),
     ]
     assert b"secret" not in msgspec.msgpack.encode(route)
 
