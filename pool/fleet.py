@@ -21,6 +21,7 @@ from pool.health import Unreachable, UselessError, probe
 from pool.launcher import Launcher
 from pool.ledger import Ledger
 from pool.lifecycle import ON_THE_WAY, State
+from pool.line import Line
 from pool.member import Member
 from pool.members import Members
 from pool.metrics import PoolMetrics
@@ -137,18 +138,19 @@ class Fleet:
             member = Member(secrets.token_hex(8), version, State.STARTING)
         else:
             member = Member(warm.instance, version, State.LOADING)
+        line = warm.line if warm is not None else None
         self._members.add(member)
-        start = spawn(self._start(member), f"start {version.function} {member.id}")
+        start = spawn(self._start(member, line), f"start {version.function} {member.id}")
         self._starts.add(start)
         start.add_done_callback(self._starts.discard)
         return start
 
-    async def _start(self, member: Member) -> PlatError | None:
-        """A failure is told, and leaves nothing of the instance."""
+    async def _start(self, member: Member, line: Line | None) -> PlatError | None:
+        """A failure is told, and leaves nothing of the instance. `line`: to a warm one."""
         version, began = member.version, time.monotonic()
         deadline, kind = began + self._start_timeout_s, "warm"
         try:
-            if member.state is State.LOADING and not await self._launcher.load(member, deadline):
+            if member.state is State.LOADING and not await self._launcher.load(member, deadline, line):
                 member = self._another(member)
             if member.state is State.STARTING:
                 kind = "start"
@@ -159,7 +161,8 @@ class Fleet:
             failure = PlatError("instance_start_failed", f"The instance cannot be started: {error}.")
         else:
             self.backoff.succeeded(version.id)
-            self._metrics.cold_start(version.function, kind, time.monotonic() - began)
+            member.start_s = time.monotonic() - began
+            self._metrics.cold_start(version.function, kind, member.start_s)
             self._ready(member)
             return None
         self.backoff.failed(version.id, time.monotonic(), failure)

@@ -4,11 +4,8 @@ Small and strict: one request on a connection of its own. Knows no drivers and n
 """
 
 import asyncio
-import re
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import NamedTuple
+from contextlib import closing
 
 import msgspec
 from msgspec import Struct
@@ -16,20 +13,18 @@ from msgspec import Struct
 from plat.address import Address
 from plat.errors import ERRORS, PlatError
 from pool.drivers.base import LoadOrder
+from pool.line import Answer, Line, NoAnswerError, Unreachable
+
+__all__ = ["Health", "Unreachable", "UselessError", "judge", "load", "open_line", "probe", "wait_ready"]
 
 FIRST_WAIT_S = 0.002
 LONGEST_WAIT_S = 0.05
-HEAD_LIMIT_BYTES = 16 * 1024
-BODY_LIMIT_BYTES = 1024 * 1024
 
 _HEALTH = b"GET /_plat/health HTTP/1.1\r\nHost: instance\r\nConnection: close\r\n\r\n"
 _LOAD = (
     b"POST /_plat/load HTTP/1.1\r\nHost: instance\r\nConnection: close\r\n"
     b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
 )
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r\n]*)?\r\n")
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*(?=\r\n)", re.IGNORECASE)
-_CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 
 
 class Health(Struct, frozen=True):
@@ -47,19 +42,6 @@ class LoadError(Struct, frozen=True):
     code: str
     detail: str
     traceback: str | None = None
-
-
-class Unreachable(ConnectionError):  # noqa: N818 - it is a ConnectionError, which says it
-    """Nothing listens at the address."""
-
-
-class Answer(NamedTuple):
-    status: int
-    body: bytes
-
-
-class NoAnswerError(Exception):
-    """The connection ended, or what came was not HTTP."""
 
 
 async def wait_ready(address: str, deadline: float) -> Health:
@@ -103,17 +85,26 @@ class UselessError(Exception):
     """A warm instance that cannot take a function: it is gone, does not answer, or has one already."""
 
 
-async def load(address: str, order: LoadOrder, deadline: float) -> None:
+async def open_line(address: str) -> Line | None:
+    """For `load`, ahead of time: a call need not wait for it then. None: whoever loads will see why."""
+    try:
+        return await Line.open(Address.parse(address))
+    except Unreachable:
+        return None
+
+
+async def load(address: str, order: LoadOrder, deadline: float, line: Line | None = None) -> None:
     """Make a warm instance one of a function; returns when it is ready. `deadline` is of `time.monotonic`.
 
-    Raises UselessError, and PlatError for what is wrong with the handler (`handler_*`, with its traceback)
-    or takes longer than it may (`instance_start_failed`).
+    A `line` that is open already is used, and closed. Raises UselessError, and PlatError for what is wrong
+    with the handler (`handler_*`, with its traceback) or takes longer than it may (`instance_start_failed`).
     """
     body = msgspec.json.encode(order)
     left_s = deadline - time.monotonic()
     try:
         async with asyncio.timeout(left_s):
-            answer = await _ask(Address.parse(address), _LOAD % (len(body), body))
+            with closing(line or await Line.open(Address.parse(address))) as opened:
+                answer = await opened.ask(_LOAD % (len(body), body))
     except TimeoutError as error:
         detail = f"The handler was not loaded after {left_s:.1f} s."
         raise PlatError("instance_start_failed", detail) from error
@@ -158,53 +149,5 @@ def _health(body: bytes) -> Health:
 
 
 async def _ask(target: Address, request: bytes = _HEALTH) -> Answer:
-    async with _connection(target) as (reader, writer):
-        try:
-            writer.write(request)
-            return await _read_answer(reader)
-        except (ConnectionError, asyncio.IncompleteReadError) as error:
-            raise NoAnswerError("the connection was closed without an answer") from error
-        except asyncio.LimitOverrunError as error:
-            raise NoAnswerError(f"its head is over {HEAD_LIMIT_BYTES} bytes") from error
-
-
-@asynccontextmanager
-async def _connection(target: Address) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    try:
-        if target.path:
-            reader, writer = await asyncio.open_unix_connection(target.path, limit=HEAD_LIMIT_BYTES)
-        else:
-            reader, writer = await asyncio.open_connection(target.host, target.port, limit=HEAD_LIMIT_BYTES)
-    except OSError as error:
-        raise Unreachable(f"{target}: {error}") from error
-    try:
-        yield reader, writer
-    finally:
-        writer.transport.abort()
-
-
-async def _read_answer(reader: asyncio.StreamReader) -> Answer:
-    while True:
-        head = await reader.readuntil(b"\r\n\r\n")
-        status, length = parse_head(head)
-        if status >= 200:
-            break
-    if length is None:
-        return Answer(status, b"")
-    return Answer(status, await reader.readexactly(length))
-
-
-def parse_head(head: bytes) -> tuple[int, int | None]:
-    """Status and body length; a length of None: chunked or until the end, which no runtime of ours sends.
-
-    Raises NoAnswerError for what is not HTTP.
-    """
-    match = _STATUS_LINE.match(head)
-    if match is None:
-        raise NoAnswerError(f"it is not HTTP/1.1 ({head[:40]!r})")
-    lengths = set(_LENGTH.findall(head))
-    if _CHUNKED.search(head) or not lengths:
-        return int(match[1]), None
-    if len(lengths) > 1 or int(min(lengths)) > BODY_LIMIT_BYTES:
-        raise NoAnswerError("its Content-Length is contradictory or too large")
-    return int(match[1]), int(min(lengths))
+    with closing(await Line.open(target)) as line:
+        return await line.ask(request)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import closing, nullcontext
 from typing import Any
 
 from plat.errors import PlatError
@@ -10,6 +11,7 @@ from plat.tasks import subtask
 from pool.code import CodeCache
 from pool.drivers.base import Driver, StartOrder
 from pool.health import UselessError, load, wait_ready
+from pool.line import Line
 from pool.logbook import LogBook
 from pool.member import Member
 
@@ -34,16 +36,21 @@ class Launcher:
         member.address, member.started_at = running.address, running.started_at
         await self._unless_it_dies(member, wait_ready(member.address, deadline))
 
-    async def load(self, member: Member, deadline: float) -> bool:
+    async def load(self, member: Member, deadline: float, line: Line | None = None) -> bool:
         """Make the warm instance with the member's id one of its version.
 
-        False: it is of no use. Raises PlatError for what another instance would fail at too.
+        `line`: a connection to it, open already; it is closed. False: it is of no use. Raises PlatError for
+        what another instance would fail at too.
         """
-        code = await self._code.code(member.version.digest)
+        with closing(line) if line is not None else nullcontext():
+            code = await self._code.code(member.version.digest)
+            return await self._load(member, StartOrder(member.id, member.version, code), deadline, line)
+
+    async def _load(self, member: Member, order: StartOrder, deadline: float, line: Line | None) -> bool:
         try:
-            placed = await self._driver.place(StartOrder(member.id, member.version, code))
+            placed = await self._driver.place(order)
             member.address, member.started_at = placed.running.address, placed.running.started_at
-            await self._unless_it_dies(member, load(member.address, placed.load, deadline))
+            await self._unless_it_dies(member, load(member.address, placed.load, deadline, line))
         except (UselessError, OSError) as error:
             log.warning("a warm instance is of no use", instance=member.id, detail=str(error))
             return False

@@ -7,13 +7,15 @@ import asyncio
 import secrets
 import time
 from collections import Counter
+from typing import NamedTuple
 
 from plat.errors import PlatError
 from plat.logs import get_logger
 from plat.tasks import cancel, spawn
 from pool.backoff import Backoff
 from pool.drivers.base import Driver, Kind, Running, WarmOrder
-from pool.health import Unreachable, UselessError, probe, wait_ready
+from pool.health import UselessError, open_line, probe, wait_ready
+from pool.line import Line, Unreachable
 from pool.warm_targets import WarmTargets
 
 log = get_logger(__name__)
@@ -25,6 +27,13 @@ PROBE_S = 1.0
 STOP_GRACE_S = 1.0
 
 
+class Taken(NamedTuple):
+    """A warm instance that is the taker's. `line`: a connection to it, for its load; the taker closes it."""
+
+    instance: str
+    line: Line | None
+
+
 class WarmStock:
     """What of the machine is warm. `targets` says how much should be."""
 
@@ -33,6 +42,8 @@ class WarmStock:
         self._start_timeout_s = start_timeout_s
         self._ready: dict[str, Running] = {}
         """In order of age."""
+        self._lines: dict[str, Line] = {}
+        """To those that are ready, so that a call need not wait for a connection too."""
         self._making: dict[str, tuple[Kind, asyncio.Task[None]]] = {}
         self._ending: set[str] = set()
         self._backoff = Backoff()
@@ -67,12 +78,13 @@ class WarmStock:
 
     # --- in and out
 
-    def take(self, kind: Kind, now: float) -> Running | None:
-        """The oldest of the kind; it is the caller's."""
+    def take(self, kind: Kind, now: float) -> Taken | None:
+        """The oldest of the kind."""
         self.targets.taken(kind, now)
         for instance, running in self._ready.items():
             if running.kind == kind:
-                return self._ready.pop(instance)
+                del self._ready[instance]
+                return Taken(instance, self._lines.pop(instance, None))
         return None
 
     def refill(self, now: float, room_mb: int) -> None:
@@ -108,13 +120,15 @@ class WarmStock:
         if instance in self._making:
             self._making.pop(instance)[1].cancel()
             return True
-        return self._ready.pop(instance, None) is not None
+        return self._leaves(instance)
 
     async def stop_all(self) -> None:
         """For the end of the platform."""
         making = [task for _, task in self._making.values()]
         await cancel(*making)
-        instances, self._ready = list(self._ready), {}
+        instances = list(self._ready)
+        for instance in instances:
+            self._leaves(instance)
         await asyncio.gather(*(self._stop_in_driver(instance) for instance in instances))
 
     # --- steps
@@ -140,7 +154,7 @@ class WarmStock:
             raise
         else:
             self._backoff.succeeded(repr(kind))
-            self._ready[instance] = running
+            await self._enters(running)
 
     async def _adopt(self, running: Running) -> None:
         """One that was given a function just before a pool was killed has no use and no name: it ends."""
@@ -152,7 +166,22 @@ class WarmStock:
             log.info("a warm instance is not adopted", instance=running.instance, detail=str(error))
             self._stop(running.instance)
         else:
-            self._ready[running.instance] = running
+            await self._enters(running)
+
+    async def _enters(self, running: Running) -> None:
+        self._ready[running.instance] = running
+        line = await open_line(running.address)
+        if line is not None and running.instance in self._ready:
+            self._lines[running.instance] = line
+        elif line is not None:
+            line.close()
+
+    def _leaves(self, instance: str) -> bool:
+        """Whether it was there."""
+        line = self._lines.pop(instance, None)
+        if line is not None:
+            line.close()
+        return self._ready.pop(instance, None) is not None
 
     def _stop_some(self, kind: Kind, count: int) -> None:
         of_kind = [instance for instance, running in self._ready.items() if running.kind == kind]
@@ -160,7 +189,7 @@ class WarmStock:
             self._stop(instance)
 
     def _stop(self, instance: str) -> None:
-        self._ready.pop(instance, None)
+        self._leaves(instance)
         self._ending.add(instance)
         spawn(self._stop_in_driver(instance), f"stop warm {instance}")
 

@@ -9,6 +9,7 @@ from plat.address import Address
 from plat.errors import PlatError
 from pool.drivers.base import Exited, Listener, LoadOrder, Placed, Running, StartOrder, WarmOrder
 from pool.health import Health, Unreachable
+from pool.line import Line
 
 
 class MemoryDriver:
@@ -125,6 +126,7 @@ class MemoryDriver:
     async def stop(self, instance: str, grace_s: float) -> None:
         if self.stop_error is not None:
             raise self.stop_error
+        self.paused.discard(instance)
         if self.running.pop(instance, None) is not None:
             self.stopped.append((instance, grace_s))
 
@@ -142,6 +144,7 @@ class MemoryDriver:
     def end(self, instance: str, reason: str = "exited", detail: str = "It exited.") -> None:
         """It ends by itself."""
         del self.running[instance]
+        self.paused.discard(instance)
         if self._listener is not None:
             self._listener.exited(Exited(instance, reason, detail))
 
@@ -151,7 +154,7 @@ class MemoryDriver:
         await self._ready[_instance(address)]
         return Health()
 
-    async def load(self, address: str, order: LoadOrder, deadline: float) -> None:
+    async def load(self, address: str, order: LoadOrder, deadline: float, line: Line | None = None) -> None:
         if self.load_error is not None:
             raise self.load_error
         await self._ready[_instance(address)]

@@ -1,12 +1,11 @@
 """What an instance's answer to the health check means; reading it from sockets is an integration test."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from plat.address import Address
 from plat.errors import PlatError
-from pool.health import Answer, Health, NoAnswerError, judge, parse_head
+from pool.health import Health, judge
+from pool.line import Answer
 
 UNIX = Address.parse("unix:/run/http.sock")
 TCP = Address.parse("tcp:10.0.0.2:8080")
@@ -51,45 +50,3 @@ def test_a_load_error_with_a_code_that_we_do_not_know() -> None:
 def test_other_answers_of_an_instance_are_failures(answer: Answer) -> None:
     with pytest.raises(PlatError, match=str(answer.status)):
         judge(answer, UNIX)
-
-
-@pytest.mark.parametrize(
-    ("head", "expected"),
-    [
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", (200, 5)),
-        (b"HTTP/1.0 404 Not Found\r\ncontent-length:0\r\n\r\n", (404, 0)),
-        (b"HTTP/1.1 200\r\n\r\n", (200, None)),
-        (b"HTTP/1.1 503 \r\nA: b\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", (503, 5)),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", (200, None)),
-        (b"HTTP/1.1 200 OK\r\nX-Content-Length: 5\r\n\r\n", (200, None)),
-    ],
-)
-def test_heads(head: bytes, expected: tuple[int, int | None]) -> None:
-    assert parse_head(head) == expected
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
-        b"HTTP/2 200 OK\r\n\r\n",
-        b"HTTP/1.1 2000 OK\r\n\r\n",
-        b"HTTP/1.1 99 OK\r\n\r\n",
-        b" HTTP/1.1 200 OK\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n",
-    ],
-)
-def test_heads_to_refuse(head: bytes) -> None:
-    with pytest.raises(NoAnswerError):
-        parse_head(head)
-
-
-@given(st.binary(max_size=200))
-def test_any_bytes_are_parsed_or_refused(head: bytes) -> None:
-    try:
-        status, length = parse_head(head + b"\r\n\r\n")
-    except NoAnswerError:
-        return
-    assert 100 <= status <= 599
-    assert length is None or length >= 0

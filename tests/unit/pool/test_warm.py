@@ -7,6 +7,7 @@ import pytest
 
 from plat.errors import PlatError
 from pool.drivers.base import Kind, WarmOrder
+from pool.line import Line
 from pool.warm import AT_ONCE
 from tests.unit.pool.memory_driver import MemoryDriver
 from tests.unit.pool.rig import Clock, Rig, settle
@@ -41,6 +42,36 @@ async def test_a_few_at_a_time(rig: Rig) -> None:
     assert await refill(rig) == AT_ONCE
     assert await refill(rig) == 3
     assert await refill(rig) == 3
+
+
+class CountedLine(Line):
+    """One that goes nowhere, and tells how often it was closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+async def test_who_takes_one_gets_the_line_to_it_and_those_that_stop_are_hung_up(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[CountedLine] = []
+
+    async def open_line(address: str) -> Line:
+        lines.append(CountedLine())
+        return lines[-1]
+
+    monkeypatch.setattr("pool.warm.open_line", open_line)
+    await refill(rig)
+    await refill(rig)
+    taken = rig.stock.take(SMALL, 1000.0)
+    assert taken is not None
+    assert taken.line is lines[0]
+    await rig.stock.stop_all()
+    assert [line.closed for line in lines] == [0, 1, 1]
 
 
 async def test_no_more_than_fit(rig: Rig) -> None:
