@@ -224,7 +224,11 @@ class DockerDriver:
         if summary["State"] == "created":  # by a pool that was killed before it could start it
             await self._engine.remove(summary["Id"])
         elif summary["State"] in spec.RUNS and name not in self._instances:
-            instance = self._hold(spec.ours(summary, self._folders.runs), summary["Id"])
+            running = spec.ours(summary, self._folders.runs)
+            if running.kind is not None and self._folders.has_code(name):
+                # A pool was killed that had given it code and not noted whose: nobody else's may come to it.
+                running = msgspec.structs.replace(running, kind=spec.NO_KIND)
+            instance = self._hold(running, summary["Id"])
             instance.launched.set()
             self._launcher.watch(instance)
         elif summary["State"] in spec.STOPPED:

@@ -48,6 +48,11 @@ class Folders:
         path.chmod(0o755)
         return path
 
+    def has_code(self, instance: str) -> bool:
+        """Whether a warm one was given a function's, or a part of it."""
+        path = self.code(instance)
+        return path.exists() and any(path.iterdir())
+
     def seal(self, instance: str) -> bool:
         """Take the run folder from the instance once its socket is there: it could fill the disk with it.
 

@@ -39,6 +39,9 @@ SEALED = "PLAT_SEALED"
 STOPPED = frozenset({"created", "exited", "dead"})
 RUNS = frozenset({"running", "paused", "restarting"})
 PAUSED = "paused"
+NO_KIND = Kind("", 0, 0)
+"""No function is of it: a warm container that is not to be used."""
+
 _PLACED = re.compile(
     r"/plat-(?P<function>[a-z0-9-]+)\.(?P<number>[0-9]+)\.(?P<version_id>[a-zA-Z0-9_.-]+)\.[0-9a-f]{16}"
 )
@@ -214,7 +217,7 @@ def _kind(label: str) -> Kind:
     try:
         return msgspec.json.decode(label, type=Kind)
     except msgspec.MsgspecError:
-        return Kind("", 0, 0)
+        return NO_KIND
 
 
 def foreign(summary: Json) -> Running | None:

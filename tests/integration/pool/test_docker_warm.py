@@ -12,7 +12,9 @@ import msgspec
 import pytest
 
 from plat.errors import PlatError
+from pool.drivers.base import Kind
 from pool.drivers.docker import DockerDriver
+from pool.drivers.docker_spec import NO_KIND
 from pool.health import probe
 from tests.integration.pool.engine_proxy import EngineProxy, engine_proxy
 from tests.integration.pool.platform import PATIENCE_S, Heard, Platform, call, eventually
@@ -103,10 +105,10 @@ async def proxy(data_dir: Path) -> AsyncIterator[EngineProxy]:
         yield proxy
 
 
-async def test_one_whose_name_was_never_noted_is_warm_to_the_next_driver_and_says_it_is_none(
+async def test_one_whose_name_was_never_noted_is_of_no_kind_to_the_next_driver(
     docker_platform: Platform, proxy: EngineProxy
 ) -> None:
-    """As after kill -9 of the pool between the placing of the code and the new name."""
+    """As after kill -9 of the pool between the placing of the code and the new name: nobody may have it."""
     proxied = docker_platform._replace(make=partial(DockerDriver, url=proxy.url))
     async with proxied.open() as driver:
         warm = await docker_platform.warm(driver)
@@ -115,7 +117,7 @@ async def test_one_whose_name_was_never_noted_is_warm_to_the_next_driver_and_say
         assert await call(running.address, {"echo": "served all the same"}) == "served all the same"
     async with docker_platform.open() as driver:
         [listed] = await driver.list()
-        assert listed.kind == warm.kind
+        assert (warm.kind, listed.kind) == (Kind("python", 128, 1.0), NO_KIND)
         health = await probe(listed.address, PATIENCE_S)
         assert health is not None
         assert not health.warm

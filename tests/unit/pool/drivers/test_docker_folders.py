@@ -73,3 +73,11 @@ def test_what_is_the_process_drivers_stays(folders: Folders) -> None:
     folders.make_code("1111111111111111")
     folders.clear(folders.found())
     assert folders.found() == [theirs]
+
+
+def test_whether_a_warm_one_was_given_code(folders: Folders) -> None:
+    assert not folders.has_code(INSTANCE)
+    code = folders.make_code(INSTANCE)
+    assert not folders.has_code(INSTANCE)
+    (code / "main.py").touch()
+    assert folders.has_code(INSTANCE)
