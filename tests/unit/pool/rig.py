@@ -62,11 +62,14 @@ def function(
     idle_s: float = 60.0,
     stopped: bool = False,
     timeout_s: float = 30.0,
+    pause_after_s: float | None = None,
 ) -> FunctionEntry:
     spec = VersionSpec("python", "main.handler", "body", concurrency, timeout_s, 128, 1.0, {})
     numbers = range(1, number + 1)
     versions = tuple(VersionEntry(f"{name}-{each}", name, each, DIGEST, spec) for each in numbers)
-    return FunctionEntry(name, number, stopped, "public", minimum, maximum, idle_s, None, None, versions)
+    return FunctionEntry(
+        name, number, stopped, "public", minimum, maximum, idle_s, None, None, versions, pause_after_s
+    )
 
 
 async def settle() -> None:
@@ -149,6 +152,12 @@ class Rig:
         self.dispatcher.tick()
         if self._listed:
             self.dispatcher.machine_listed()
+
+    def refill(self, now: float) -> None:
+        """As the service does it, with every tick."""
+        if self._listed:
+            self.stock.targets.know(self.table.kinds)
+            self.stock.refill(now, self.dispatcher.scaler.free_mb())
 
     def hear(self, router: str, message: FromRouter) -> None:
         if isinstance(message, Hello):

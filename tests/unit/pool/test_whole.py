@@ -1,7 +1,8 @@
 """Two routers' slot tables and one pool, their messages in any order: the promise of DESIGN 4.
 
-No instance ever has more calls in it than slots; nothing is stopped under a call; and once everything
-has been said and every call has ended, no slot is lost and nobody waits.
+No instance ever has more calls in it than slots; nothing is stopped, paused or evicted under a call; the
+instances never need more memory than there is; and once everything has been said and every call has
+ended, no slot is lost and nobody waits. Instances come of warm ones, or not, or those are of no use.
 """
 
 import asyncio
@@ -25,17 +26,20 @@ from plat.feed import (
     Gone,
     Grant,
     Hello,
+    MemoryPressure,
     Reclaim,
     Saturated,
     StartFailed,
     ToRouter,
 )
 from pool.away import GRACE_S
+from pool.health import UselessError
 from router.slots import InstanceSlots, SlotTable, VersionSlots, Waiter
 from tests.unit.pool.memory_driver import MemoryDriver
 from tests.unit.pool.rig import Clock, Rig, function, settle
 
-V = "f-1"
+FUNCTIONS = ("f", "g")
+INSTANCE_MB = 128
 SEATS = 2
 """Router processes; one that dies is started again under another name."""
 
@@ -43,8 +47,9 @@ SEATS = 2
 class Call:
     """One call at a router: it waits, or it is in an instance."""
 
-    def __init__(self, router: "Router") -> None:
+    def __init__(self, router: "Router", version: str) -> None:
         self.router = router
+        self.version = version
         self.instance: InstanceSlots | None = None
         self.waiter: Waiter | None = None
         self.over = False
@@ -105,6 +110,8 @@ class Router:
                 self.slots.reclaim(message, self.world.clock.now)
             case Gone(instance):
                 self.slots.drop(instance)
+            case MemoryPressure():
+                self.slots.return_idle(self.world.clock.now, lambda _: 0.0)
             case Saturated(version):
                 self.slots.saturated(version, self.world.clock.now)
             case StartFailed():
@@ -113,6 +120,7 @@ class Router:
 
 WEIGHTS = {
     "call": 4,
+    "call_the_other": 3,
     "call_and_talk": 4,
     "first_call_ends": 5,
     "last_call_ends": 2,
@@ -131,6 +139,9 @@ WEIGHTS = {
     "pool_is_back_before_it_knows": 2,
     "pool_hears_control_and_lists": 2,
     "instance_dies": 1,
+    "warm_ones_are_of_no_use": 1,
+    "warm_ones_are_of_use": 1,
+    "a_handler_fails_once": 1,
     "function_stops_and_starts": 1,
     "everything_is_said_and_done": 1,
 }
@@ -155,10 +166,28 @@ class World(RuleBasedStateMachine):
         self.routers = [Router(f"r{next(self.names)}", self) for _ in range(SEATS)]
         self.checked_stops = 0
 
-    @initialize(concurrency=st.sampled_from([1, 2]), maximum=st.integers(1, 2))
-    def begin(self, concurrency: int, maximum: int) -> None:
-        self.total = concurrency
-        self.function = function(concurrency=concurrency, maximum=maximum, idle_s=5.0, timeout_s=1e6)
+    @initialize(
+        concurrency=st.sampled_from([1, 2]),
+        maximum=st.integers(1, 2),
+        warm=st.integers(0, 1),
+        room=st.sampled_from([0, 1, 2, 3]),
+        pauses=st.booleans(),
+    )
+    def begin(self, concurrency: int, maximum: int, warm: int, room: int, pauses: bool) -> None:
+        """`room`: instances that memory is there for; 0: any number."""
+        self.total, self.warm, self.memory_mb = concurrency, warm, room * INSTANCE_MB
+        self.functions = [
+            function(
+                name,
+                concurrency=concurrency,
+                maximum=maximum,
+                idle_s=5.0,
+                timeout_s=1e6,
+                pause_after_s=1.0 if pauses else None,
+            )
+            for name in FUNCTIONS
+        ]
+        self.versions = [each.versions[0].id for each in self.functions]
         self.start_pool()
         self.pool_learns()
         for seat in range(SEATS):
@@ -192,14 +221,18 @@ class World(RuleBasedStateMachine):
     # --- the pool's life
 
     def start_pool(self) -> None:
-        self.rig = Rig(Path(self.folder.name), self.driver, routers=SEATS)
+        self.rig = Rig(
+            Path(self.folder.name), self.driver, routers=SEATS, warm=self.warm, memory_mb=self.memory_mb
+        )
+        self.rig.dispatcher.scaler.starts_are_held = True  # as the service does, until it has listed
         self.loop.run_until_complete(self.rig.open(self.patch))
 
     def pool_learns(self) -> None:
         if not self.rig.table.loaded:
-            self.at_pool(lambda: self.rig.load(self.function))
+            self.at_pool(lambda: self.rig.load(*self.functions))
         self.driver.in_flight = dict(self.at_instances())
         self.loop.run_until_complete(self.rig.list_machine())
+        self.rig.dispatcher.scaler.starts_are_held = False
 
     def pool_is_killed(self, _: int) -> None:
         for router in self.routers:
@@ -218,6 +251,7 @@ class World(RuleBasedStateMachine):
 
     def pool_tick(self, _: int) -> None:
         self.at_pool(self.rig.tick)
+        self.at_pool(lambda: self.rig.refill(self.clock.now))
 
     # --- links
 
@@ -275,17 +309,20 @@ class World(RuleBasedStateMachine):
 
     # --- calls
 
-    def call(self, seat: int) -> None:
-        router = self.routers[seat]
-        call = Call(router)
-        call.instance = router.slots.take(V, self.clock.now)
+    def call(self, seat: int, function: int = 0) -> None:
+        router, version = self.routers[seat], self.versions[function]
+        call = Call(router, version)
+        call.instance = router.slots.take(version, self.clock.now)
         if call.instance is None:
-            waiter = router.slots.wait(V, self.loop.create_future(), self.clock.now)
+            waiter = router.slots.wait(version, self.loop.create_future(), self.clock.now)
             if isinstance(waiter, PlatError):
                 assert waiter.code == "queue_full"
                 return
             call.waiter = waiter
         router.calls.append(call)
+
+    def call_the_other(self, seat: int) -> None:
+        self.call(seat, 1)
 
     def first_call_ends(self, seat: int) -> None:
         if self.routers[seat].calls:
@@ -301,7 +338,7 @@ class World(RuleBasedStateMachine):
         if instance is not None:
             call.router.slots.release(instance, self.clock.now)
         elif call.waiter is not None:
-            call.router.slots.leave(V, call.waiter, self.clock.now)
+            call.router.slots.leave(call.version, call.waiter, self.clock.now)
 
     def return_idle(self, seat: int) -> None:
         if self.routers[seat].connected:
@@ -314,6 +351,18 @@ class World(RuleBasedStateMachine):
             instance = sorted(self.driver.running)[seat % len(self.driver.running)]
             del self.orphans[instance]
             self.at_pool(lambda: self.driver.end(instance))
+
+    def warm_ones_are_of_no_use(self, _: int) -> None:
+        self.driver.load_error = UselessError("it does not answer")
+
+    def warm_ones_are_of_use(self, _: int) -> None:
+        self.driver.load_error = None
+
+    def a_handler_fails_once(self, seat: int) -> None:
+        """In warm instances that are given a function now: whoever waits is told, if nothing else serves."""
+        self.driver.load_error = PlatError("handler_import_failed", "No module named x.")
+        self.call_and_talk(seat)
+        self.driver.load_error = None
 
     def a_moment_passes(self, _: int) -> None:
         self.clock.now += GRACE_S / 10
@@ -329,7 +378,7 @@ class World(RuleBasedStateMachine):
         """Every instance is drained; calls that wait are told."""
         if self.rig.table.loaded:
             for stopped in (True, False):
-                entry = msgspec.structs.replace(self.function, stopped=stopped)
+                entry = msgspec.structs.replace(self.functions[0], stopped=stopped)
                 self.rig.table.put(entry)
                 self.at_pool(partial(self.rig.dispatcher.function_put, entry))
 
@@ -348,6 +397,21 @@ class World(RuleBasedStateMachine):
         for instance, calls in self.at_instances().items():
             assert calls <= self.total, instance
 
+    @invariant()
+    def no_call_is_in_a_paused_instance(self) -> None:
+        assert not self.driver.paused & {each for each, calls in self.at_instances().items() if calls}
+
+    @invariant()
+    def all_of_them_fit_into_memory(self) -> None:
+        if self.memory_mb:
+            assert len(self.driver.running) * INSTANCE_MB <= self.memory_mb
+
+    @invariant()
+    def no_warm_one_has_a_function(self) -> None:
+        """Nor is it handed out again: a driver refuses that, and `placed` would have it twice."""
+        assert len(self.driver.placed) == len(set(self.driver.placed))
+        assert not self.rig.stock.ready() & set(self.driver.placed)
+
     def nothing_was_stopped_under_a_call(self) -> None:
         for instance, _ in self.driver.stopped[self.checked_stops :]:
             for router in self.routers:
@@ -358,6 +422,7 @@ class World(RuleBasedStateMachine):
     def everything_is_said_and_done(self, _: int) -> None:
         """Whoever waits is served in turn; then every slot is held once, or home."""
         self.pool_learns()
+        self.driver.load_error = None
         self.orphans.clear()
         for _ in range(60):
             for seat, router in enumerate(self.routers):
@@ -378,7 +443,8 @@ class World(RuleBasedStateMachine):
         return not busy and not self.rig.ledger.with_away()
 
     def every_slot_is_somewhere_once(self) -> None:
-        for account in self.rig.ledger.of_version(V):
+        accounts = [each for version in self.versions for each in self.rig.ledger.of_version(version)]
+        for account in accounts:
             held = {
                 router.name: each.slots
                 for router in self.routers
@@ -387,7 +453,7 @@ class World(RuleBasedStateMachine):
             }
             assert account.held == held
             assert sum(held.values()) <= self.total
-        known = {account.instance for account in self.rig.ledger.of_version(V)}
+        known = {account.instance for account in accounts}
         for router in self.routers:
             assert {each.instance for each in router.slots.held()} <= known
 
