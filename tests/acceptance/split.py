@@ -76,6 +76,11 @@ class SplitPlatform(Platform):
                 os.killpg(service.pid, signal.SIGKILL)
                 service.wait()
 
+    def kill_pool(self) -> None:
+        """kill -9; its keeper starts another."""
+        [pid] = children(self._services["pool"].pid)
+        os.kill(pid, signal.SIGKILL)
+
     def _run(self, name: str, *command: object) -> None:
         with self.log.open("ab") as log:
             self._services[name] = subprocess.Popen(
@@ -86,6 +91,10 @@ class SplitPlatform(Platform):
                 env=self.environ,
                 start_new_session=True,
             )
+
+
+def children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _distribution(folder: Path) -> Path:
