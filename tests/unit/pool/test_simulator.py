@@ -116,6 +116,22 @@ def test_what_is_made_ready_ahead_drives_nobody_out() -> None:
     assert run(alone, keep="learned", memory_mb=1000).calls == 40
 
 
+def test_calls_go_before_what_is_made_ready_ahead() -> None:
+    """`regular` finds no memory when it is expected; that holds up nobody who has a call."""
+    calls = [Call(number * 600.0, 0, 0.1) for number in range(20)]
+    calls += [Call(19 * 600 + 400, 1, 0.1), Call(19 * 600 + 595, 2, 0.1), Call(19 * 600 + 650, 0, 0.1)]
+    profiles = [Profile("regular", 600), Profile("idle", 600), Profile("waiting", 600)]
+    report = run(Trace(profiles, calls), keep="learned", memory_mb=1000, idle_s=600)
+    assert report.wait_ms.max == 250
+
+
+def test_warm_instances_do_not_take_the_memory_that_calls_wait_for() -> None:
+    """What was freed of the warm stock for the large one was taken by the next warm instance, again and again."""
+    profiles = [Profile("small", 50), Profile("middle", 100), Profile("large", 300)]
+    calls = [Call(at, number, 1.0) for at in (0, 0.1, 2, 2.1, 30) for number in range(3)]
+    assert run(Trace(profiles, calls), warm=2, memory_mb=301, max=2, starts_at_once=2).calls == 15
+
+
 def test_the_example_is_run_by_every_policy() -> None:
     example = read([EXAMPLE])
     for keep in ("fixed", "learned"):
@@ -124,7 +140,7 @@ def test_the_example_is_run_by_every_policy() -> None:
 
 
 def test_learning_beats_the_fixed_time_on_the_example() -> None:
-    """Fewer cold starts for no more memory: why it is the default (docs/decisions/0009-learned-keep-alive.md)."""
+    """Fewer cold starts for no more memory: why it is the default (docs/decisions/0009)."""
     example = read([EXAMPLE])
     fixed, learned = run(example), run(example, keep="learned")
     assert learned.served["cold"] < fixed.served["cold"]
