@@ -198,10 +198,11 @@ def instance_processes(data: Path) -> list[int]:
 def instance_containers(data: Path, environ: dict[str, str]) -> list[str]:
     """Containers, stopped ones too, that mount something of the platform's data folder."""
 
-    def docker(*arguments: str) -> str:
+    def docker(*arguments: str, check: bool = True) -> str:
         return subprocess.run(
-            ["docker", *arguments], check=True, capture_output=True, text=True, env=environ
+            ["docker", *arguments], check=check, capture_output=True, text=True, env=environ
         ).stdout
 
     names = docker("ps", "-aq", "--filter", "label=plat.instance").split()
-    return [name for name in names if f"{data}/" in docker("inspect", name)]
+    # Those of other platforms may go meanwhile: nothing is told of them then.
+    return [name for name in names if f"{data}/" in docker("inspect", name, check=False)]
