@@ -81,14 +81,21 @@ class Child:
         procfs.kill_session(self.pid, self.record.started, look)
 
     def pause(self, processes: Iterable[int]) -> bool:
-        """Stop those of `processes` that are of its session; whether all of them stand still."""
+        """Stop those of `processes` that are of its session; whether all of them stand still.
+
+        A pool killed half-way leaves one that counts as paused: its own process is stopped first.
+        """
         going = {stat.group for stat in procfs.living(processes, self.pid) if stat.state in "RS"}
-        procfs.signal_groups(going, signal.SIGSTOP)
+        procfs.signal_groups(sorted(going, key=self._is_other), signal.SIGSTOP)
         return not going
 
     def resume(self, processes: Iterable[int]) -> None:
+        """Its own process last, for the same reason."""
         groups = {stat.group for stat in procfs.living(processes, self.pid)}
-        procfs.signal_groups(groups, signal.SIGCONT)
+        procfs.signal_groups(sorted(groups, key=self._is_other, reverse=True), signal.SIGCONT)
+
+    def _is_other(self, group: int) -> bool:
+        return group != self.pid
 
     async def reap(self) -> Cause:
         """How it ended. Of a process that is no child of ours, nor of our fork server, nobody can tell."""

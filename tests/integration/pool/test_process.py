@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import pytest
 import uvloop
 
 from pool.drivers import procfs
@@ -137,3 +139,40 @@ def test_all_of_it_works_under_uvloop(process_platform: Platform) -> None:
             assert await driver.list() == []
 
     uvloop.run(run())
+
+
+@pytest.mark.parametrize("what", ["pause", "resume"])
+async def test_killed_between_two_groups_of_one_instance_it_counts_as_paused(
+    forking_platform: Platform, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """What stands still in it would never be woken up otherwise."""
+    platform = forking_platform
+    in_own_group = f"[{sys.executable!r}, '-S', '-c', 'import time; time.sleep(600)'], process_group=0"
+    start = f"import subprocess\nresult = [subprocess.Popen({in_own_group}).pid for _ in range(5)]"
+    async with platform.open() as driver:
+        running = await platform.ready(driver)
+        pids = await call(running.address, {"python": start})
+        if what == "resume":
+            await driver.pause(running.instance)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "killpg", killed_at_the_second(os.killpg))
+            with pytest.raises(KeyboardInterrupt):
+                await getattr(driver, what)(running.instance)
+    async with platform.open() as driver:
+        assert [each.paused for each in await driver.list()] == [True]
+        await driver.resume(running.instance)
+        assert await call(running.address, {"echo": "awake"}) == "awake"
+        states = [stat.state for stat in map(procfs.stat_of, pids) if stat is not None]
+        assert (len(states), "T" in states) == (5, False)
+        await driver.stop(running.instance, grace_s=5)
+
+
+def killed_at_the_second(killpg: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    calls = iter(range(100))
+
+    def signal_or_die(group: int, number: int) -> None:
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+        killpg(group, number)
+
+    return signal_or_die
