@@ -129,11 +129,12 @@ class _Driver:
                 called = names(PAUSING, self._calls.paused)
             else:
                 called = [HOT] * DISCARDED if template == HOT else self._supply.take(template, DISCARDED)
-            self._sources[0].perform(_order(plat, called, MEDIUM / 2))
+            self._sources[0].perform(_order(plat, called, MEDIUM))
 
     def _in_turn(self, plat: Platform) -> None:
         """At one call a second the machine is idle: the rungs share it."""
         count = self._calls.slow
+        self._paused(plat, self._result.row(case(self._driver, SLOW), PAUSED))
         self._calm(plat)
         called = {
             FREE: [HOT] * count,
@@ -152,12 +153,14 @@ class _Driver:
         self._note_share(self._result.row(case(self._driver, SLOW), WARM), before, plat)
 
     def _one_by_one(self, plat: Platform) -> None:
+        """The paused ones last: those called before take their time to be paused again."""
         for rate, count in ((MEDIUM, self._calls.medium), (FAST, self._calls.fast)):
-            paused = names(PAUSING, self._calls.paused)[:count]
-            for rung, called in ((FREE, [HOT] * count), (PAUSED, paused)):
-                self._calm(plat)
-                self._run(plat, rung, called, rate)
+            self._calm(plat)
+            self._run(plat, FREE, [HOT] * count, rate)
             self._cold(plat, WARM, [(rate, count)])
+            self._paused(plat, self._result.row(case(self._driver, rate), PAUSED))
+            self._calm(plat)
+            self._run(plat, PAUSED, names(PAUSING, self._calls.paused)[:count], rate)
 
     def _cold(self, plat: Platform, rung: str, runs: Iterable[tuple[float, int]]) -> None:
         for rate, count in runs:
@@ -167,9 +170,11 @@ class _Driver:
             if rung != CREATED:
                 self._note_share(self._result.row(case(self._driver, rate), rung), before, plat)
 
+    def _paused(self, plat: Platform, row: Row) -> None:
+        if (paused := wait_for_paused(plat, self._calls.paused)) < self._calls.paused:
+            row.note(f"{paused} of {self._calls.paused} were paused")
+
     def _calm(self, plat: Platform) -> None:
-        if plat.variables.get("PLAT_WARM") is None:
-            wait_for_paused(plat, self._calls.paused)
         wait_for_stock(plat)
         time.sleep(CALM_S)
 
