@@ -6,25 +6,44 @@ import msgspec
 from aiohttp import web
 
 from control import openapi
+from control.accounts import Accounts
 from control.bodies import check_upload, length_of, read_json, upload
 from control.catalog import Catalog
 from control.deploys import Deploys
 from control.functions import require_name, version_not_found
-from control.queries import FunctionsQuery, LogsQuery, NoQuery, VersionsQuery, decode_query
+from control.permissions import CALLER
+from control.queries import (
+    FunctionsQuery,
+    LogsQuery,
+    NoQuery,
+    TokensQuery,
+    UsersQuery,
+    VersionsQuery,
+    decode_query,
+)
 from control.routes import NDJSON_TYPE
 from control.upstream import Pool
 from plat.decoding import convert
 from plat.errors import PlatError
 from plat.logs import get_logger
-from plat.model import LiveChange, ScaleChange
+from plat.model import LiveChange, ScaleChange, TokenRequest, UserRequest
 from plat.web import CALL_ID_HEADER, call_id_of, json_response
 
 log = get_logger(__name__)
 
 
 class Api:
-    def __init__(self, catalog: Catalog, deploys: Deploys, pool: Pool, archive_limit_bytes: int) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        deploys: Deploys,
+        pool: Pool,
+        accounts: Accounts,
+        *,
+        archive_limit_bytes: int,
+    ) -> None:
         self._catalog = catalog
+        self._accounts = accounts
         self._deploys = deploys
         self._pool = pool
         self._archive_limit = archive_limit_bytes
@@ -110,6 +129,40 @@ class Api:
             except (PlatError, OSError) as error:
                 _break_off(request, error)
             return response
+
+    async def create_token(self, request: web.Request) -> web.Response:
+        decode_query(request.query.items(), NoQuery)
+        wanted = convert(await read_json(request), TokenRequest)
+        return json_response(await self._accounts.create_token(request[CALLER], wanted), 201)
+
+    async def list_tokens(self, request: web.Request) -> web.Response:
+        query = decode_query(request.query.items(), TokensQuery)
+        after = "" if query.after is msgspec.UNSET else query.after
+        return json_response(self._accounts.tokens(request[CALLER], query.limit, after))
+
+    async def get_token(self, request: web.Request) -> web.Response:
+        decode_query(request.query.items(), NoQuery)
+        return json_response(self._accounts.token(request[CALLER], request.match_info["id"]))
+
+    async def revoke_token(self, request: web.Request) -> web.Response:
+        decode_query(request.query.items(), NoQuery)
+        await self._accounts.revoke(request[CALLER], request.match_info["id"])
+        return web.Response(status=204)
+
+    async def create_user(self, request: web.Request) -> web.Response:
+        decode_query(request.query.items(), NoQuery)
+        wanted = convert(await read_json(request), UserRequest)
+        return json_response(await self._accounts.create_user(wanted.name), 201)
+
+    async def list_users(self, request: web.Request) -> web.Response:
+        query = decode_query(request.query.items(), UsersQuery)
+        after = "" if query.after is msgspec.UNSET else query.after
+        return json_response(await self._accounts.users(query.limit, after))
+
+    async def delete_user(self, request: web.Request) -> web.Response:
+        decode_query(request.query.items(), NoQuery)
+        await self._accounts.delete_user(request.match_info["user"])
+        return web.Response(status=204)
 
     async def read_openapi(self, request: web.Request) -> web.Response:
         decode_query(request.query.items(), NoQuery)

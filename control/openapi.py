@@ -10,13 +10,26 @@ import msgspec
 from control.routes import JSON_TYPE, NDJSON_TYPE, OPERATIONS, ZIP_TYPES, Document, Operation
 from plat import __version__
 from plat.errors import ERRORS
-from plat.model import FunctionName, FunctionSpec, LogLine, Problem, VersionNumber
+from plat.model import FunctionName, FunctionSpec, LogLine, Problem, TokenId, UserName, VersionNumber
 from plat.web import CALL_ID_HEADER, PROBLEM_CONTENT_TYPE
 
 JsonObject = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
-_PATH_PARAMETERS: dict[str, Any] = {"name": FunctionName, "version": VersionNumber}
+_PATH_PARAMETERS: dict[str, Any] = {
+    "name": FunctionName,
+    "version": VersionNumber,
+    "id": TokenId,
+    "user": UserName,
+}
+
+
+_NEEDS = {
+    "any": "Any token will do.",
+    "read": "Needs a token with the scope `read`; for one function, `deploy:<pattern>` for it will do.",
+    "deploy": "Needs a token with the scope `deploy:<pattern>` for this function.",
+    "admin": "Needs a token with the scope `admin`.",
+}
 
 
 def document() -> JsonObject:
@@ -58,6 +71,7 @@ def _operation(operation: Operation) -> JsonObject:
     described: JsonObject = {
         "operationId": operation.name,
         "summary": operation.summary,
+        "description": _NEEDS[operation.needs],
         "parameters": [*_path_parameters(operation), *_query_parameters(operation)],
         "responses": {**_answers(operation), **_problems(operation.all_errors)},
     }

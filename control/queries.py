@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from plat.decoding import describe
 from plat.errors import PlatError
-from plat.model import FunctionName, VersionNumber
+from plat.model import FunctionName, TokenId, UserName, VersionNumber
 from plat.nearest import did_you_mean
 
 PageLimit = Annotated[int, Meta(ge=1, le=1000, description="items on a page")]
@@ -30,6 +30,16 @@ class FunctionsQuery(Struct, frozen=True):
 class VersionsQuery(Struct, frozen=True):
     limit: PageLimit = 100
     after: VersionNumber | UnsetType = UNSET
+
+
+class TokensQuery(Struct, frozen=True):
+    limit: PageLimit = 100
+    after: TokenId | UnsetType = UNSET
+
+
+class UsersQuery(Struct, frozen=True):
+    limit: PageLimit = 100
+    after: UserName | UnsetType = UNSET
 
 
 class LogsQuery(Struct, frozen=True):

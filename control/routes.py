@@ -1,11 +1,13 @@
 """The one table of the API's operations: the routes and the OpenAPI document are both made from it."""
 
 from http import HTTPStatus
+from typing import Literal
 
 from msgspec import Struct
 
-from control.queries import FunctionsQuery, LogsQuery, NoQuery, VersionsQuery
+from control.queries import FunctionsQuery, LogsQuery, NoQuery, TokensQuery, UsersQuery, VersionsQuery
 from plat.model import (
+    CreatedToken,
     DecisionList,
     Function,
     FunctionPage,
@@ -14,6 +16,12 @@ from plat.model import (
     LiveChange,
     LogLine,
     ScaleChange,
+    Token,
+    TokenPage,
+    TokenRequest,
+    User,
+    UserPage,
+    UserRequest,
     Version,
     VersionPage,
 )
@@ -56,6 +64,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     name: str
     summary: str
     answers: dict[int, type | None]
+    needs: Literal["admin", "deploy", "read", "any"]
+    """The scope that a token needs: `deploy` that of the function in the path; `any`: none."""
     query: type[Struct] = NoQuery
     body: type | None = None
     """A struct as JSON; `bytes`: a zip; None: there is no body."""
@@ -63,7 +73,7 @@ class Operation(Struct, frozen=True, kw_only=True):
 
     @property
     def all_errors(self) -> tuple[str, ...]:
-        return ALWAYS + self.errors
+        return ALWAYS + (() if self.needs == "any" else ("forbidden",)) + self.errors
 
 
 _FUNCTION = "/v1/functions/{name}"
@@ -76,6 +86,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Functions by name, a page at a time.",
         query=FunctionsQuery,
         answers={HTTPStatus.OK: FunctionPage},
+        needs="read",
     ),
     Operation(
         method="PUT",
@@ -85,6 +96,7 @@ OPERATIONS: tuple[Operation, ...] = (
         " once; the rest with the next version.",
         body=FunctionSpec,
         answers={HTTPStatus.OK: Function, HTTPStatus.CREATED: Function},
+        needs="deploy",
         errors=(*_BODY, *_CHANGES),
     ),
     Operation(
@@ -93,6 +105,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="get_function",
         summary="One function.",
         answers={HTTPStatus.OK: Function},
+        needs="read",
         errors=("function_not_found",),
     ),
     Operation(
@@ -101,6 +114,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="delete_function",
         summary="Delete a function with all its versions. Its instances finish their calls.",
         answers={HTTPStatus.NO_CONTENT: None},
+        needs="deploy",
         errors=("function_not_found", *_CHANGES),
     ),
     Operation(
@@ -110,6 +124,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Deploy a zip: answers when the new version is live; 200 when it was live already.",
         body=bytes,
         answers={HTTPStatus.OK: Version, HTTPStatus.CREATED: Version},
+        needs="deploy",
         errors=("function_not_found", *_DEPLOYS, *_CHANGES),
     ),
     Operation(
@@ -119,6 +134,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="A function's versions, newest first, a page at a time.",
         query=VersionsQuery,
         answers={HTTPStatus.OK: VersionPage},
+        needs="read",
         errors=("function_not_found",),
     ),
     Operation(
@@ -127,6 +143,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="get_version",
         summary="One version.",
         answers={HTTPStatus.OK: Version},
+        needs="read",
         errors=("function_not_found", "version_not_found"),
     ),
     Operation(
@@ -136,6 +153,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Make another ready version the live one: roll back, or forward.",
         body=LiveChange,
         answers={HTTPStatus.OK: Function},
+        needs="deploy",
         errors=("function_not_found", "version_not_found", "version_not_deployable", *_BODY, *_CHANGES),
     ),
     Operation(
@@ -145,6 +163,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Change how many instances there are at least and at most, and when idle ones are paused.",
         body=ScaleChange,
         answers={HTTPStatus.OK: Function},
+        needs="deploy",
         errors=("function_not_found", *_BODY, *_CHANGES),
     ),
     Operation(
@@ -153,6 +172,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="stop",
         summary="Stop a function: its calls are answered 503 and it has no instance, until it is started.",
         answers={HTTPStatus.OK: Function},
+        needs="deploy",
         errors=("function_not_found", *_CHANGES),
     ),
     Operation(
@@ -161,6 +181,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="start",
         summary="Start a stopped function.",
         answers={HTTPStatus.OK: Function},
+        needs="deploy",
         errors=("function_not_found", *_CHANGES),
     ),
     Operation(
@@ -169,6 +190,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="list_instances",
         summary="The instances that a function has now.",
         answers={HTTPStatus.OK: InstanceList},
+        needs="read",
         errors=("function_not_found", "pool_unavailable"),
     ),
     Operation(
@@ -177,6 +199,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="list_decisions",
         summary="What the pool decided about a function's instances lately, and why; the oldest first.",
         answers={HTTPStatus.OK: DecisionList},
+        needs="read",
         errors=("function_not_found", "pool_unavailable"),
     ),
     Operation(
@@ -186,7 +209,73 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="The last lines that a function wrote, one JSON document a line; with follow, without end.",
         query=LogsQuery,
         answers={HTTPStatus.OK: LogLine},
+        needs="read",
         errors=("function_not_found", "pool_unavailable"),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/tokens",
+        name="create_token",
+        summary="Make a token with scopes that the caller's has; the answer is the only one that shows it.",
+        body=TokenRequest,
+        answers={HTTPStatus.CREATED: CreatedToken},
+        needs="any",
+        errors=("forbidden", "user_not_found", *_BODY, *_CHANGES),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/tokens",
+        name="list_tokens",
+        summary="Tokens by id, a page at a time: all for an admin, else the caller's and those made with it.",
+        query=TokensQuery,
+        answers={HTTPStatus.OK: TokenPage},
+        needs="any",
+    ),
+    Operation(
+        method="GET",
+        path="/v1/tokens/{id}",
+        name="get_token",
+        summary="One token.",
+        answers={HTTPStatus.OK: Token},
+        needs="any",
+        errors=("token_not_found",),
+    ),
+    Operation(
+        method="DELETE",
+        path="/v1/tokens/{id}",
+        name="revoke_token",
+        summary="Revoke a token, and those made with it: within a second no router takes them.",
+        answers={HTTPStatus.NO_CONTENT: None},
+        needs="any",
+        errors=("token_not_found", *_CHANGES),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/users",
+        name="create_user",
+        summary="Create a user: a name that tokens belong to.",
+        body=UserRequest,
+        answers={HTTPStatus.CREATED: User},
+        needs="admin",
+        errors=("user_exists", *_BODY, *_CHANGES),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/users",
+        name="list_users",
+        summary="Users by name, a page at a time.",
+        query=UsersQuery,
+        answers={HTTPStatus.OK: UserPage},
+        needs="admin",
+    ),
+    Operation(
+        method="DELETE",
+        path="/v1/users/{user}",
+        name="delete_user",
+        summary="Delete a user with all that user's tokens, and those made with them.",
+        answers={HTTPStatus.NO_CONTENT: None},
+        needs="admin",
+        errors=("user_not_found", *_CHANGES),
     ),
     Operation(
         method="GET",
@@ -194,5 +283,6 @@ OPERATIONS: tuple[Operation, ...] = (
         name="read_openapi",
         summary="This document.",
         answers={HTTPStatus.OK: Document},
+        needs="any",
     ),
 )

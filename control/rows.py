@@ -27,3 +27,22 @@ class VersionRow(Struct, frozen=True, kw_only=True):
     size_bytes: int
     error: VersionError | None
     created_at: datetime
+
+
+class UserRow(Struct, frozen=True, kw_only=True):
+    name: str
+    created_at: datetime
+
+
+class TokenRow(Struct, frozen=True, kw_only=True):
+    id: str
+    digest: str
+    """The token's SHA-256, 64 hexadecimal digits: the token itself is nowhere."""
+    name: str
+    owner: str | None
+    parent: str | None
+    """The token it was made with, and goes with; none if that was an admin's."""
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None

@@ -101,10 +101,23 @@ versions = Table(
     Index(None, "digest"),
 )
 
+users = Table(
+    "users",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("created_at", UtcTime, nullable=False),
+)
+
 tokens = Table(
     "tokens",
     metadata,
-    Column("digest", String(64), primary_key=True),
-    Column("name", String(63), nullable=False, unique=True),
+    Column("id", String(32), primary_key=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("name", String(63), nullable=False),
+    Column("owner", String(63), ForeignKey("users.name", ondelete="CASCADE"), nullable=True),
+    Column("parent", String(32), ForeignKey("tokens.id", ondelete="CASCADE"), nullable=True),
+    Column("scopes", Document(tuple[str, ...]), nullable=False),
     Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=True),
+    Column("last_used_at", UtcTime, nullable=True),
 )

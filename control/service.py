@@ -8,21 +8,24 @@ from datetime import UTC, datetime
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from control.accounts import Accounts, open_book
 from control.api import Api
 from control.bodies import expect_nothing_yet
 from control.catalog import Catalog
 from control.deploys import Deploys
 from control.feed import Feed
 from control.metrics import ControlMetrics
+from control.permissions import CALLER, require
 from control.routes import OPERATIONS
 from control.store import Store
 from control.sweep import Sweeper
-from control.tokens import ADMIN, bearer_of, digest_of, is_known
+from control.token_book import TokenBook
 from control.upstream import Builder, Pool
 from plat.artifacts import FolderArtifacts
 from plat.errors import PlatError
 from plat.logs import get_logger
 from plat.settings import Settings
+from plat.tasks import cancel, spawn
 from plat.web import Handler, json_response, problems, start_site
 
 log = get_logger(__name__)
@@ -52,7 +55,7 @@ async def make_app(settings: Settings) -> AsyncIterator[web.Application]:
     async with AsyncExitStack() as stack:
         store = await Store.open(settings.database)
         stack.push_async_callback(store.close)
-        digests = await load_tokens(store, settings.token)
+        book = await open_book(store, settings.token)
         builder = Builder(settings.builder)
         stack.push_async_callback(builder.close)
         pool = Pool(settings.pool, settings.start_timeout_s)
@@ -61,27 +64,19 @@ async def make_app(settings: Settings) -> AsyncIterator[web.Application]:
         sweeper = Sweeper(store, FolderArtifacts(settings.data_dir / "artifacts"))
         catalog = Catalog(store, feed, sweeper, settings.base_url)
         stack.push_async_callback(catalog.close)
+        accounts = Accounts(store, feed, book)
+        stack.push_async_callback(accounts.close)
+        saving = spawn(accounts.keep_used(), "save when tokens were used")
+        stack.push_async_callback(cancel, saving)
         deploys = Deploys(store, catalog, sweeper, builder=builder, pool=pool, metrics=metrics)
         await deploys.recover()
         stack.push_async_callback(deploys.close)
-        api = Api(catalog, deploys, pool, settings.archive_limit_bytes)
-        app = web.Application(middlewares=[counted(metrics), problems, authorized(digests)])
+        api = Api(catalog, deploys, pool, accounts, archive_limit_bytes=settings.archive_limit_bytes)
+        app = web.Application(middlewares=[counted(metrics), problems, authorized(book)])
         app.on_shutdown.append(lambda _: feed.close())
         add_api(app, api)
-        add_pages(app, catalog, feed, metrics, digests)
+        add_pages(app, catalog, feed, metrics, book)
         yield app
-
-
-async def load_tokens(store: Store, token: str | None) -> list[str]:
-    """The digests of all tokens. A given token that is not known replaces the former admin token."""
-    async with store.changing() as tables:
-        digests = await tables.tokens()
-        if token and not is_known(token, digests):
-            await tables.replace_token(ADMIN, digest_of(token), datetime.now(UTC))
-            digests = await tables.tokens()
-    if not digests:
-        log.warning("there is no token yet, so that nobody can use the API: set PLAT_TOKEN")
-    return digests
 
 
 def add_api(app: web.Application, api: Api) -> None:
@@ -92,10 +87,10 @@ def add_api(app: web.Application, api: Api) -> None:
 
 
 def add_pages(
-    app: web.Application, catalog: Catalog, feed: Feed, metrics: ControlMetrics, digests: list[str]
+    app: web.Application, catalog: Catalog, feed: Feed, metrics: ControlMetrics, book: TokenBook
 ) -> None:
     async def feed_page(request: web.Request) -> web.StreamResponse:
-        return await feed.serve(request, digests, catalog.entries)
+        return await feed.serve(request, book, catalog.entries)
 
     async def health(_: web.Request) -> web.Response:
         return json_response({"status": "ok"})
@@ -108,16 +103,23 @@ def add_pages(
     app.router.add_get("/metrics", show_metrics)
 
 
-def authorized(digests: list[str]) -> Middleware:
+def authorized(book: TokenBook) -> Middleware:
+    operations = {(each.method, each.path): each for each in OPERATIONS}
+
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if page_of(request) in OPEN_PAGES:
+        page = page_of(request)
+        if page in OPEN_PAGES:
             return await handler(request)
-        token = bearer_of(request.headers.get("Authorization", ""))
-        if token is None:
-            raise PlatError("unauthorized", "Send the header `Authorization: Bearer <token>`.")
-        if not is_known(token, digests):
-            raise PlatError("unauthorized", "The token is not known. `plat up` printed where it is kept.")
+        given = request.headers.getall("Authorization", [""])
+        if len(given) > 1:
+            raise PlatError(
+                "bad_request", f"The header Authorization is there {len(given)} times: send it once."
+            )
+        caller = request[CALLER] = book.bearer(given[0], datetime.now(UTC))
+        operation = operations.get((request.method, page))
+        if operation is not None:
+            require(caller, operation, request.match_info.get("name"))
         return await handler(request)
 
     return check

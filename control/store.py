@@ -5,19 +5,19 @@ messages is the order of commits.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import RowMapping, Select, delete, func, insert, or_, select, update
+from sqlalchemy import RowMapping, Select, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from control.database import migrate, open_engine, writing
-from control.rows import FunctionRow, VersionRow
-from control.schema import functions, tokens, versions
+from control.rows import FunctionRow, TokenRow, UserRow, VersionRow
+from control.schema import functions, tokens, users, versions
 from plat.errors import PlatError
 from plat.model import VersionError, VersionState
 from plat.web import translate
@@ -186,15 +186,43 @@ class Tables:
         query = select(versions.c.digest).where(versions.c.digest.in_(digests)).distinct()
         return set(digests) - {row["digest"] for row in await self._all(query)}
 
-    # --- tokens
+    # --- users and tokens
 
-    async def tokens(self) -> list[str]:
-        """The digests, the oldest first."""
-        return [row["digest"] for row in await self._all(select(tokens).order_by(tokens.c.created_at))]
+    async def user(self, name: str) -> UserRow | None:
+        row = await self._first(select(users).where(users.c.name == name))
+        return None if row is None else UserRow(**row)
 
-    async def replace_token(self, name: str, digest: str, now: datetime) -> None:
-        await self._connection.execute(delete(tokens).where(tokens.c.name == name))
-        await self._connection.execute(insert(tokens).values(name=name, digest=digest, created_at=now))
+    async def users(self, after: str, limit: int) -> list[UserRow]:
+        """By name, those after `after`."""
+        query = select(users).where(users.c.name > after).order_by(users.c.name).limit(limit)
+        return [UserRow(**row) for row in await self._all(query)]
+
+    async def add_user(self, row: UserRow) -> None:
+        await self._connection.execute(insert(users).values(msgspec.structs.asdict(row)))
+
+    async def drop_user(self, name: str) -> None:
+        """With all tokens that are that user's."""
+        await self._connection.execute(delete(users).where(users.c.name == name))
+
+    async def tokens(self) -> list[TokenRow]:
+        """All of them, the oldest first."""
+        return [TokenRow(**row) for row in await self._all(select(tokens).order_by(tokens.c.created_at))]
+
+    async def add_token(self, row: TokenRow) -> None:
+        await self._connection.execute(insert(tokens).values(msgspec.structs.asdict(row)))
+
+    async def drop_token(self, identity: str) -> None:
+        """With all that were made with it."""
+        await self._connection.execute(delete(tokens).where(tokens.c.id == identity))
+
+    async def note_used(self, at: Mapping[str, datetime]) -> None:
+        """When tokens were used last, by id; of those that are there."""
+        change = (
+            update(tokens).where(tokens.c.id == bindparam("token_id")).values(last_used_at=bindparam("at"))
+        )
+        rows = [{"token_id": identity, "at": moment} for identity, moment in at.items()]
+        if rows:
+            await self._connection.execute(change, rows)
 
     # --- both
 

@@ -1,12 +1,14 @@
 """The messages between services, as tagged msgspec structs in msgpack, one per WebSocket frame.
 
-Three streams: control -> pool (the function table), pool -> router (routes and slots), and
-router -> pool (demand and returns). Each begins with the whole truth and goes on with changes; after
-a reconnect it begins again, so a lost message can never stay lost.
+Three streams: control -> pool (tokens and functions), pool -> router (tokens, routes and slots), and
+router -> pool (demand and returns; and which tokens were used, which the pool tells control). The first
+two begin with the whole truth, as the third does with Hello, and go on with changes; after a reconnect
+they begin again, so a lost message can never stay lost.
 
-A table of functions is told in parts of bounded size (`plat.parts`), with other messages in between. Each
-part is the truth of the moment it is sent, and is merged into what the listener has: a function is as it
-was or as it is, never absent. What no part and no change has told of when the last part is there, is gone.
+A table, of tokens or of functions, is told in parts of bounded size (`plat.parts`), with other messages in
+between. Each part is the truth of the moment it is sent, and is merged into what the listener has: what is
+in it is as it was or as it is, never absent. What no part and no change has told of when the last part is
+there, is gone.
 """
 
 from collections.abc import Iterable, Iterator
@@ -62,13 +64,50 @@ def _length(env: dict[str, str]) -> int:
     return sum(len(name) + len(value) for name, value in env.items())
 
 
+# --- control -> pool -> router: tokens
+
+
+class TokenEntry(Struct, frozen=True, gc=False):
+    """What a router needs to know of a token, which is not the token."""
+
+    id: str
+    digest: str
+    """The token's SHA-256, 64 hexadecimal digits."""
+    scopes: tuple[str, ...]
+    expires_at: float | None = None
+    """Seconds since 1970."""
+
+    @property
+    def weight(self) -> int:
+        """About its bytes on the wire."""
+        return 120 + sum(map(len, self.scopes))
+
+
+class TokensPart(Struct, frozen=True, tag="tokens_part"):
+    tokens: list[TokenEntry]
+    last: bool = False
+
+
+class TokenPut(Struct, frozen=True, tag="token_put"):
+    token: TokenEntry
+
+
+class TokenDropped(Struct, frozen=True, tag="token_dropped"):
+    """From now on nobody may call with it."""
+
+    id: str
+
+
+def tokens_in_parts(tokens: Iterable[TokenEntry]) -> Iterator[TokensPart]:
+    for part in in_parts(tokens, lambda each: each.weight):
+        yield TokensPart(part)
+
+
 # --- control -> pool
 
 
 class Table(Struct, frozen=True, tag="table"):
-    """All functions follow, in parts. `tokens`: the SHA-256 (hexadecimal) of each that may call."""
-
-    tokens: list[str]
+    """All tokens follow, then all functions, both in parts."""
 
 
 class TablePart(Struct, frozen=True, tag="table_part"):
@@ -84,7 +123,7 @@ class FunctionDropped(Struct, frozen=True, tag="function_dropped"):
     name: str
 
 
-FromControl = Table | TablePart | FunctionPut | FunctionDropped
+FromControl = Table | TokensPart | TokenPut | TokenDropped | TablePart | FunctionPut | FunctionDropped
 
 
 # --- pool -> router
@@ -121,9 +160,7 @@ class Route(Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Routes(Struct, frozen=True, tag="routes"):
-    """The whole table follows, in parts, as soon as the pool has it."""
-
-    tokens: list[str]
+    """All tokens follow, then all routes, both in parts, as soon as the pool has them."""
 
 
 class RoutesPart(Struct, frozen=True, tag="routes_part"):
@@ -186,6 +223,9 @@ ToRouter = (
     MemoryPressure
     | Saturated
     | Routes
+    | TokensPart
+    | TokenPut
+    | TokenDropped
     | RoutesPart
     | RoutePut
     | RouteDropped
@@ -196,9 +236,11 @@ ToRouter = (
 )
 
 
-def whole_table(tokens: list[str], routes: Iterable[Route]) -> Iterator[ToRouter]:
-    """Message by message; a route is not looked at before the part it is in is taken."""
-    yield Routes(tokens)
+def whole_table(tokens: Iterable[TokenEntry], routes: Iterable[Route]) -> Iterator[ToRouter]:
+    """Message by message; neither is looked at before the part it is in is taken."""
+    yield Routes()
+    yield from tokens_in_parts(tokens)
+    yield TokensPart([], last=True)
     for part in in_parts(routes, lambda each: each.weight):
         yield RoutesPart(part)
     yield RoutesPart([], last=True)
@@ -248,10 +290,18 @@ class Faulted(Struct, frozen=True, tag="faulted"):
     reason: str
 
 
-FromRouter = Hello | Demand | Returned | Faulted
+class TokensUsed(Struct, frozen=True, tag="tokens_used"):
+    """When each token was used last, by its id, in seconds since 1970; told now and then."""
+
+    at: dict[str, float]
+
+
+FromRouter = Hello | Demand | Returned | Faulted | TokensUsed
 
 _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode
 decode_from_control = msgspec.msgpack.Decoder(FromControl).decode
 decode_to_router = msgspec.msgpack.Decoder(ToRouter).decode
 decode_from_router = msgspec.msgpack.Decoder(FromRouter).decode
+decode_from_pool = msgspec.msgpack.Decoder(TokensUsed).decode
+"""What control hears: nothing else."""

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from plat.cron import fault_of
+from plat.scopes import Scope
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$(?!\n)"
 """A function's name is a DNS label (RFC 1123), so that it can become a sub-domain.
@@ -51,6 +52,22 @@ Handler = Annotated[
         description="the module and the function in it, as in main.handler or lib/api.app",
     ),
 ]
+
+UserName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9][a-z0-9._@+-]{0,62}$(?!\n)",
+        description="lower-case letters, digits and . _ @ + -, 1 to 63 of them, a letter or digit first",
+    ),
+]
+TokenName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@+-]{0,62}$(?!\n)",
+        description="letters, digits, spaces and . _ @ + -, 1 to 63 of them, a letter or digit first",
+    ),
+]
+TokenId = Annotated[str, Meta(pattern=r"^[a-z0-9]{1,32}$(?!\n)", description="lower-case letters and digits")]
 
 Runtime = Literal["python", "node"]
 VersionState = Literal["building", "ready", "failed"]
@@ -320,6 +337,54 @@ class ScaleChange(Struct, frozen=True, forbid_unknown_fields=True):
     min: Annotated[int, Meta(ge=0, le=1000)] | None = None
     max: Annotated[int, Meta(ge=1, le=1000)] | None = None
     pause_after_s: Annotated[float, Meta(ge=0.1, le=86_400)] | None = None
+
+
+class TokenRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What `POST /v1/tokens` takes."""
+
+    name: TokenName
+    scopes: Annotated[list[Scope], Meta(min_length=1, max_length=100)]
+    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+    owner: UserName | None = None
+
+
+class Token(Struct, frozen=True, kw_only=True):
+    """A token as the API shows it: never the token itself."""
+
+    id: TokenId
+    name: TokenName
+    owner: UserName | None
+    scopes: list[Scope]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    """Exact to about a minute."""
+
+
+class CreatedToken(Token, frozen=True, kw_only=True):
+    """The answer to the token's making, the only one that shows it."""
+
+    token: str
+
+
+class User(Struct, frozen=True, kw_only=True):
+    name: UserName
+    created_at: datetime
+
+
+class UserRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    name: UserName
+
+
+class TokenPage(Struct, frozen=True):
+    items: list[Token]
+    next: str | None
+    """Hand it back as `after` for the next page; null on the last."""
+
+
+class UserPage(Struct, frozen=True):
+    items: list[User]
+    next: str | None
 
 
 class Artifact(Struct, frozen=True):

@@ -154,7 +154,7 @@ class Dispatcher:
         """What exists by label only has come, changed or gone."""
         for name in names:
             function = self._table.function(name)
-            self._broadcast(RouteDropped(name) if function is None else RoutePut(route_of(function)))
+            self.broadcast(RouteDropped(name) if function is None else RoutePut(route_of(function)))
         self.sweep()
 
     def machine_listed(self) -> None:
@@ -163,7 +163,7 @@ class Dispatcher:
             self._send(router, Gone(instance, "unknown", "It ended while the pool was away."))
 
     def function_put(self, function: FunctionEntry) -> None:
-        self._broadcast(RoutePut(route_of(function)))
+        self.broadcast(RoutePut(route_of(function)))
         if function.stopped:
             for member in self._of_function(function.name):
                 self._drain(member)
@@ -173,10 +173,10 @@ class Dispatcher:
         self.sweep_function(function)
 
     def function_dropped(self, name: str) -> None:
-        self._broadcast(RouteDropped(name))
-        self.scaler.decisions.forget(name)
+        self.broadcast(RouteDropped(name))
+        self.scaler.forget(name)
         if (discovered := self._table.function(name)) is not None:
-            self._broadcast(RoutePut(route_of(discovered)))
+            self.broadcast(RoutePut(route_of(discovered)))
         error = PlatError("function_not_found", f'The function "{name}" was deleted.')
         for member in self._of_function(name):
             self._fail_waiters(member.version.id, error)
@@ -197,7 +197,7 @@ class Dispatcher:
         self._rebalance_waiting()  # a place to start is free
 
     def instance_gone(self, member: Member, exited: Exited) -> None:
-        self._broadcast(Gone(exited.instance, exited.reason, exited.detail))
+        self.broadcast(Gone(exited.instance, exited.reason, exited.detail))
         self._freed(member.version.id)
 
     def start_failed(self, version: VersionEntry, error: PlatError) -> None:
@@ -286,7 +286,7 @@ class Dispatcher:
         """Idle slots are with routers for seconds, where others cannot have their memory."""
         if now - self._pressure_told >= PRESSURE_INTERVAL_S:
             self._pressure_told = now
-            self._broadcast(MemoryPressure())
+            self.broadcast(MemoryPressure())
 
     def _tell_saturated(self, version_id: str, now: float) -> None:
         """Now and then is enough: the routers take it to hold for a while."""
@@ -331,7 +331,8 @@ class Dispatcher:
     def _of_function(self, name: str) -> list[Member]:
         return [member for member in self._fleet.members() if member.version.function == name]
 
-    def _broadcast(self, message: ToRouter) -> None:
+    def broadcast(self, message: ToRouter) -> None:
+        """To every router that is connected."""
         for router in self._routers():
             self._send(router, message)
 

@@ -26,6 +26,7 @@ from plat.logs import get_logger
 from plat.parts import PACE_S
 from plat.tasks import cancel, spawn
 from plat.web import session_for
+from pool.tokens import UsedTokens
 
 log = get_logger(__name__)
 
@@ -154,19 +155,46 @@ async def _send_all(socket: web.WebSocketResponse, link: _Link) -> None:
         return  # the receiving side sees the end too, and cleans up
 
 
-async def follow_control(address: Address, hear: Callable[[FromControl], Awaitable[None]]) -> None:
-    """Hear the function table from control, for ever. While it is away the last one stands."""
+async def follow_control(
+    address: Address, hear: Callable[[FromControl], Awaitable[None]], used: UsedTokens
+) -> None:
+    """Hear the tables from control, for ever, and tell it which tokens were used.
+
+    While it is away the last ones stand.
+    """
     wait_s = RECONNECT_S[0]
     async with session_for(address) as session:
         while True:
             try:
                 async with session.ws_connect("/feed", max_msg_size=0, heartbeat=10) as socket:
                     wait_s = RECONNECT_S[0]
-                    async for message in socket:
-                        if message.type is aiohttp.WSMsgType.BINARY:
-                            await hear(decode_from_control(message.data))
+                    await _converse(socket, hear, used)
                 log.warning("control is away; going on with the last table")
             except (aiohttp.ClientError, OSError, msgspec.MsgspecError) as error:
                 log.debug("control is away", detail=str(error))
             await asyncio.sleep(wait_s * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
             wait_s = min(wait_s * 2, RECONNECT_S[1])
+
+
+async def _converse(
+    socket: aiohttp.ClientWebSocketResponse,
+    hear: Callable[[FromControl], Awaitable[None]],
+    used: UsedTokens,
+) -> None:
+    teller = spawn(_tell_used(socket, used), "tell control which tokens were used")
+    try:
+        async for message in socket:
+            if message.type is aiohttp.WSMsgType.BINARY:
+                await hear(decode_from_control(message.data))
+    finally:
+        await cancel(teller)
+
+
+async def _tell_used(socket: aiohttp.ClientWebSocketResponse, used: UsedTokens) -> None:
+    while True:
+        message = await used.take()
+        try:
+            await socket.send_bytes(encode(message))
+        except ConnectionError:
+            used.note(message.at)  # the next control is told
+            return

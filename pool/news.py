@@ -6,7 +6,18 @@ A table told again is merged: a function that has not changed costs a comparison
 import asyncio
 from collections.abc import Callable
 
-from plat.feed import FromControl, FunctionDropped, FunctionEntry, FunctionPut, Table, TablePart
+from plat.feed import (
+    FromControl,
+    FunctionDropped,
+    FunctionEntry,
+    FunctionPut,
+    Table,
+    TablePart,
+    TokenDropped,
+    TokenEntry,
+    TokenPut,
+    TokensPart,
+)
 from pool.dispatch import Dispatcher
 from pool.table import FunctionTable
 
@@ -18,16 +29,18 @@ class News:
         self._table = table
         self._dispatcher = dispatcher
         self._forget = forget
-        self._tokens_changed = False
         self.loaded = asyncio.Event()
         """Set once the whole table is there."""
 
     async def hear(self, message: FromControl) -> None:
         """Gives others a turn after each part of a long table. Cancelled in one, the next table mends it."""
         match message:
-            case Table(tokens):
-                self._tokens_changed |= tokens != self._table.tokens  # also by a table that broke off
-                self._table.begin(tokens)
+            case Table():
+                self._table.begin()
+                self._table.tokens.begin()
+            case TokensPart() | TokenPut() | TokenDropped():
+                self._hear_of_tokens(message)
+                await asyncio.sleep(0)
             case TablePart(functions, last):
                 for function in functions:
                     self._heard(function)
@@ -42,6 +55,28 @@ class News:
             case _:
                 raise AssertionError(f"unknown message {message!r}")
 
+    def _hear_of_tokens(self, message: TokensPart | TokenPut | TokenDropped) -> None:
+        """Routers are told at once, one by one."""
+        match message:
+            case TokensPart(tokens, last):
+                for token in tokens:
+                    self._token_put(token)
+                for identity in self._table.tokens.end() if last else ():
+                    self._token_dropped(identity)
+            case TokenPut(token):
+                self._token_put(token)
+            case TokenDropped(identity):
+                if self._table.tokens.drop(identity):
+                    self._token_dropped(identity)
+
+    def _token_put(self, token: TokenEntry) -> None:
+        if self._table.tokens.put(token) and self._table.loaded:
+            self._dispatcher.broadcast(TokenPut(token))
+
+    def _token_dropped(self, identity: str) -> None:
+        if self._table.loaded:
+            self._dispatcher.broadcast(TokenDropped(identity))
+
     def _heard(self, function: FunctionEntry) -> None:
         former = self._table.put(function)
         if self._table.loaded and former != function:
@@ -54,8 +89,7 @@ class News:
             await asyncio.sleep(0)
         was_loaded = self._table.loaded
         self._table.end()
-        if self._tokens_changed or not was_loaded:
-            self._tokens_changed = False
+        if not was_loaded:
             self._dispatcher.table_replaced()
         else:
             self._dispatcher.sweep()

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from plat.artifacts import FolderArtifacts
 from plat.errors import PlatError
-from plat.feed import VersionEntry
+from plat.feed import FromRouter, TokensUsed, VersionEntry
 from plat.logs import get_logger
 from plat.model import DecisionList, InstanceList
 from plat.parts import SLICE
@@ -33,6 +33,7 @@ from pool.metrics import PoolMetrics
 from pool.news import News
 from pool.sole import sole_pool
 from pool.table import FunctionTable
+from pool.tokens import UsedTokens
 from pool.warm import WarmStock
 from pool.warm_targets import WarmTargets
 
@@ -70,6 +71,7 @@ class Pool:
         launcher = Launcher(driver, self.code, self.logbook)
         targets = WarmTargets(settings.warm, settings.warm_limit)
         self.stock = WarmStock(driver, targets, settings.start_timeout_s)
+        self.stock.made = self._refill
         self.fleet = Fleet(driver, launcher, self.stock, ledger, self._metrics, settings.start_timeout_s)
         self.dispatcher = Dispatcher(
             self.table,
@@ -85,14 +87,15 @@ class Pool:
         changed = self.dispatcher.routes_changed
         self._listing = Listing(driver, self.table, self.fleet, self.stock, changed)
         self._news = News(self.table, self.dispatcher, self.logbook.drop)
-        self._links.received = self.dispatcher.received
+        self._used = UsedTokens()
+        self._links.received = self._received
         self._links.away = self.dispatcher.router_away
         self._metrics.watch(self._states)
 
     # --- loops
 
     async def follow_control(self) -> None:
-        await follow_control(self._settings.control, self._news.hear)
+        await follow_control(self._settings.control, self._news.hear, self._used)
 
     async def keep_listed(self) -> None:
         """List the machine at the start, after every gap, and now and then. For ever."""
@@ -140,11 +143,11 @@ class Pool:
             self.dispatcher.tick()
             if self._listed:
                 self.dispatcher.machine_listed()
-                self._refill()
+            self._refill()
 
     def _refill(self) -> None:
         """Warm instances of the kinds that live functions are of."""
-        if self.fleet.closing:
+        if self.fleet.closing or not self._listed:
             return
         now = time.monotonic()
         self.stock.targets.know(self.table.kinds)
@@ -160,6 +163,12 @@ class Pool:
     # --- what others say
 
     def listener(self) -> Listener:
+    def _received(self, router: str, message: FromRouter) -> None:
+        if isinstance(message, TokensUsed):
+            self._used.note(message.at)
+        else:
+            self.dispatcher.received(router, message)
+
         return Listener(
             exited=self.fleet.exited,
             changed=self._list_again.set,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Set
 from plat.feed import FunctionEntry, Route, RouteVersion, ToRouter, VersionEntry, whole_table
 from plat.parts import Heard, unheard
 from pool.drivers.base import Kind
+from pool.tokens import TokenTable
 
 
 class FunctionTable:
@@ -24,12 +25,11 @@ class FunctionTable:
         """How many functions that control knows have a live version of the kind."""
         self._heard: Heard | None = None
         """While the whole table is told: the functions told of so far."""
-        self.tokens: list[str] = []
+        self.tokens = TokenTable()
         self.loaded = False
 
-    def begin(self, tokens: list[str]) -> None:
+    def begin(self) -> None:
         """The whole table follows. One that broke off before its end has dropped nothing."""
-        self.tokens = tokens
         self._heard = Heard()
 
     def unheard(self) -> Iterator[list[str]]:
@@ -97,7 +97,7 @@ class FunctionTable:
         """All that routers are told of it, message by message, each true at the moment it is taken."""
         names = [*self._functions, *(name for name in self._discovered if name not in self._functions)]
         routes = (route_of(function) for name in names if (function := self.function(name)) is not None)
-        return whole_table(self.tokens, routes)
+        return whole_table(self.tokens.now(), routes)
 
     def with_minimum(self) -> list[FunctionEntry]:
         """Functions that keep instances without any call, at least now and then by a schedule.

@@ -28,6 +28,10 @@ from plat.feed import (
     RoutesPart,
     Saturated,
     StartFailed,
+    TokenDropped,
+    TokenPut,
+    TokensPart,
+    TokensUsed,
     ToRouter,
     decode_to_router,
     encode,
@@ -100,6 +104,11 @@ class PoolLink:
         """Slots unused for long go back, if there is somebody to take them."""
         if self.connected:
             self.slots.return_idle(self._clock(), hold_s)
+
+    def report_used(self) -> None:
+        """Tell which tokens were used since the last time. What is not told now is told the next time."""
+        if self.connected and (used := self.identities.take_used()):
+            self._send(TokensUsed(used))
 
     # --- the link
 
@@ -179,9 +188,10 @@ class PoolLink:
     async def _hear(self, message: ToRouter) -> None:
         """Calls have their turn after each part of a long table: its messages may all be here already."""
         self._apply(message)
-        if isinstance(message, RoutesPart):
+        if isinstance(message, RoutesPart | TokensPart):
             await asyncio.sleep(0)
-            for _ in self.routes.end() if message.last else ():
+        if isinstance(message, RoutesPart) and message.last:
+            for _ in self.routes.end():
                 await asyncio.sleep(0)
 
     def _apply(self, message: ToRouter) -> None:
@@ -202,13 +212,15 @@ class PoolLink:
                 self.slots.fail_waiters(message.version, error)
             case Routes() | RoutesPart() | RoutePut() | RouteDropped():
                 self._apply_to_table(message)
+            case TokensPart() | TokenPut() | TokenDropped():
+                self._apply_to_tokens(message)
             case _:
                 raise AssertionError(f"unknown message {message!r}")
 
     def _apply_to_table(self, message: Routes | RoutesPart | RoutePut | RouteDropped) -> None:
         match message:
-            case Routes(tokens):
-                self.identities.replace(tokens)
+            case Routes():
+                self.identities.begin()
                 self.routes.begin()
             case RoutesPart(routes):
                 for route in routes:
@@ -217,6 +229,18 @@ class PoolLink:
                 self.routes.put(route)
             case RouteDropped(name):
                 self.routes.drop(name)
+
+    def _apply_to_tokens(self, message: TokensPart | TokenPut | TokenDropped) -> None:
+        match message:
+            case TokensPart(tokens, last):
+                for token in tokens:
+                    self.identities.put(token)
+                if last:
+                    self.identities.end()
+            case TokenPut(token):
+                self.identities.put(token)
+            case TokenDropped(identity):
+                self.identities.drop(identity)
 
     def _buried(self, message: Gone) -> None:
         self._deaths[message.instance] = message

@@ -5,28 +5,34 @@ Tokens are known by their SHA-256. What a header means is remembered, so that a 
 
 from hashlib import sha256
 
-from plat.scopes import ADMIN, invoke_patterns, matches
+from plat.feed import TokenEntry
+from plat.scopes import invoke_patterns, matches
 
 _REMEMBERED = 10_000
 """Headers; and functions for each identity."""
+
+_NEVER = float("inf")
+_LONG_AGO = float("-inf")
 
 
 class Identity:
     """Somebody who may call some functions."""
 
-    __slots__ = ("_may", "_patterns", "expires_at", "id")
+    __slots__ = ("_may", "_patterns", "expires_at", "id", "used_at")
 
-    def __init__(self, identity: str, scopes: tuple[str, ...], expires_at: float) -> None:
+    def __init__(self, identity: str, patterns: tuple[str, ...], expires_at: float) -> None:
         self.id = identity
         """Of the token, or `jwt:` and the subject; never the token itself."""
         self.expires_at = expires_at
-        """Seconds since 1970; infinite: never."""
-        self._patterns = invoke_patterns(scopes)
+        """Seconds since 1970. Infinite: never; minus infinite: it was revoked."""
+        self.used_at = _LONG_AGO
+        """Monotonic."""
+        self._patterns = patterns
         self._may: dict[str, bool] = {}
 
     def may_invoke(self, function: str) -> bool:
-        known = self._may.get(function)
-        return self._look(function) if known is None else known
+        may = self._may.get(function)
+        return self._look(function) if may is None else may
 
     def _look(self, function: str) -> bool:
         may = any(matches(pattern, function) for pattern in self._patterns)
@@ -37,16 +43,20 @@ class Identity:
 
 
 class Identities:
-    """The bearers of tokens. `epoch_s`: added to a monotonic time, it gives seconds since 1970."""
+    """The bearers of tokens. The pool tells all of them again in parts: begin, put and drop, end."""
 
     def __init__(self, epoch_s: float = 0.0) -> None:
         self.epoch_s = epoch_s
+        """Added to a monotonic time, it gives seconds since 1970."""
+        self._entries: dict[str, TokenEntry] = {}
         self._by_digest: dict[str, Identity] = {}
         self._remembered: dict[str, Identity] = {}
+        """By header, also of tokens that are gone: those have expired."""
+        self._heard: set[str] | None = None
+        """While the whole table is told: the tokens told of so far."""
+        self._reported = _LONG_AGO
 
-    def replace(self, digests: list[str]) -> None:
-        self._by_digest = {each: Identity(each[:16], (ADMIN,), float("inf")) for each in digests}
-        self._remembered = {}
+    # --- calls
 
     def of(self, authorization: str | None, now: float) -> Identity | None:
         """Whose token the `Authorization` header carries; None: nobody's, or it has expired.
@@ -56,21 +66,71 @@ class Identities:
         if authorization is None:
             return None
         identity = self._remembered.get(authorization)
-        if identity is None:
-            identity = self._read(authorization)
         if identity is None or now + self.epoch_s >= identity.expires_at:
-            return None
+            identity = self._read(authorization, now)
+            if identity is None:
+                return None
+        identity.used_at = now
         return identity
 
-    def _read(self, authorization: str) -> Identity | None:
+    def _read(self, authorization: str, now: float) -> Identity | None:
         """What is wrong is not remembered: a flood of guesses would push out what is right."""
-        scheme, _, token = authorization.partition(" ")
-        token = token.strip(" \t")
-        if scheme.lower() != "bearer" or not token:
+        token = bearer_token(authorization)
+        if token is None:
             return None
         identity = self._by_digest.get(sha256(token.encode("utf-8", "surrogateescape")).hexdigest())
-        if identity is not None:
-            if len(self._remembered) >= _REMEMBERED:
-                self._remembered.clear()
-            self._remembered[authorization] = identity
+        if identity is None or now + self.epoch_s >= identity.expires_at:
+            self._remembered.pop(authorization, None)
+            return None
+        if len(self._remembered) >= _REMEMBERED:
+            self._remembered.clear()
+        self._remembered[authorization] = identity
         return identity
+
+    # --- the table
+
+    def begin(self) -> None:
+        """The whole table follows. One that broke off before its end has dropped nothing."""
+        self._heard = set()
+
+    def put(self, token: TokenEntry) -> None:
+        if self._heard is not None:
+            self._heard.add(token.id)
+        if self._entries.get(token.id) == token:
+            return
+        self.drop(token.id)
+        self._entries[token.id] = token
+        expires_at = _NEVER if token.expires_at is None else token.expires_at
+        self._by_digest[token.digest] = Identity(token.id, invoke_patterns(token.scopes), expires_at)
+
+    def drop(self, identity: str) -> None:
+        """From now on its token is nobody's, wherever it is remembered."""
+        entry = self._entries.pop(identity, None)
+        known = None if entry is None else self._by_digest.get(entry.digest)
+        if entry is not None and known is not None and known.id == identity:
+            del self._by_digest[entry.digest]
+            known.expires_at = _LONG_AGO
+
+    def end(self) -> None:
+        """Drop what was not told of since `begin`."""
+        assert self._heard is not None, "a table has its beginning"
+        for identity in [each for each in self._entries if each not in self._heard]:
+            self.drop(identity)
+        self._heard = None
+
+    # --- use
+
+    def take_used(self) -> dict[str, float]:
+        """When each token that was used since the last time was used, in seconds since 1970."""
+        since, used = self._reported, {}
+        for each in self._by_digest.values():
+            if each.used_at > since:
+                used[each.id] = each.used_at + self.epoch_s
+                self._reported = max(self._reported, each.used_at)
+        return used
+
+
+def bearer_token(authorization: str) -> str | None:
+    """The token of an `Authorization` header (RFC 6750, 2.1); None for another scheme, or none."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip(" \t") or None if scheme.lower() == "bearer" else None

@@ -32,6 +32,9 @@ from router.target import FUNCTION_PREFIX, origin_form
 log = get_logger(__name__)
 
 TICK_S = 0.25
+REPORT_USED_S = 60.0
+"""How often the pool is told which tokens were used."""
+
 HOLD_S = 5.0
 """Idle slots are kept this long, or half of the function's `idle_s` if that is less."""
 
@@ -96,12 +99,17 @@ class Router:
 
     async def tick(self) -> None:
         """Give back what is idle, and forget what is gone. For ever."""
+        report_at = 0.0
         while True:
             await asyncio.sleep(TICK_S)
+            now = time.monotonic()
+            if now >= report_at:
+                report_at = now + REPORT_USED_S
+                self.link.report_used()
             self.link.return_idle(self._hold_s)
             self.link.slots.forget_empty()
             self._limiter.keep(self.link.routes.__contains__)
-            self.clients.tick(time.monotonic())
+            self.clients.tick(now)
             self.link.identities.epoch_s = self.clients.epoch_s
 
     async def drain(self, drain_s: float) -> None:

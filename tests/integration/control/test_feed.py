@@ -11,6 +11,7 @@ from aiohttp import web
 
 from control.catalog import ENTRIES_AT_ONCE
 from control.feed import Feed
+from control.token_book import TokenBook
 from control.tokens import digest_of
 from plat.address import Address
 from plat.errors import PlatError
@@ -21,6 +22,7 @@ from plat.feed import (
     FunctionPut,
     Table,
     TablePart,
+    TokensPart,
     decode_from_control,
 )
 from plat.model import Window
@@ -40,15 +42,25 @@ class Listener:
         decoded: FromControl = decode_from_control(message.data)
         return decoded
 
+    async def begin(self) -> None:
+        """The beginning of the table, with all tokens."""
+        assert isinstance(await self.next(), Table)
+        self.tokens = []
+        while not (tokens := await self.tokens_part()).last:
+            self.tokens += [each.digest for each in tokens.tokens]
+
     async def table(self) -> list[FunctionEntry]:
         """All functions, of all parts."""
-        begin = await self.next()
-        assert isinstance(begin, Table)
-        self.tokens = begin.tokens
+        await self.begin()
         functions: list[FunctionEntry] = []
         while not (part := await self.part()).last:
             functions += part.functions
         return functions
+
+    async def tokens_part(self) -> TokensPart:
+        message = await self.next()
+        assert isinstance(message, TokensPart)
+        return message
 
     async def part(self) -> TablePart:
         message = await self.next()
@@ -182,7 +194,7 @@ async def test_a_long_table_is_told_in_parts_with_changes_in_between(platform: P
     names = [f"f{number:03}" for number in range(3 * ENTRIES_AT_ONCE)]
     await asyncio.gather(*(platform.call.create(name) for name in names))
     async with listening(platform) as listener:
-        assert isinstance(await listener.next(), Table)
+        await listener.begin()
         first = await listener.part()
         await platform.call("DELETE", f"/v1/functions/{names[-1]}")
         await platform.call.create("new")
@@ -214,14 +226,15 @@ async def test_functions_that_cannot_be_read_end_the_connection(tmp_path: Path) 
         raise PlatError("database_unavailable", "It is away.")
 
     async def page(request: web.Request) -> web.StreamResponse:
-        return await Feed().serve(request, ["digest"], fail)
+        return await Feed().serve(request, TokenBook(), fail)
 
     app = web.Application(middlewares=[problems])
     app.router.add_get("/feed", page)
     address = Address(path=str(tmp_path / "control.sock"))
     runner = await start_site(app, address)
     async with session_for(address) as session, session.ws_connect("/feed") as socket:
-        assert decode_from_control(await socket.receive_bytes()) == Table(["digest"])
+        assert decode_from_control(await socket.receive_bytes()) == Table()
+        assert decode_from_control(await socket.receive_bytes()) == TokensPart([], last=True)
         assert (await socket.receive(timeout=20)).type is not aiohttp.WSMsgType.BINARY
     await runner.cleanup()
 

@@ -12,12 +12,13 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 
 from control.database import migrate, open_engine
-from control.rows import FunctionRow, VersionRow
+from control.rows import FunctionRow, UserRow, VersionRow
 from control.store import Store, Tables
 from plat.errors import PlatError
 from plat.model import FunctionSpec, Scale, VersionError, VersionSpec, Window
 from plat.tasks import spawn
 from tests.integration.control.postgres import Cluster
+from tests.unit.control.fakes import token_row
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 
@@ -272,12 +273,29 @@ async def test_building_ends_once(store: Store) -> None:
         assert (failed.state, failed.error) == ("failed", error)
 
 
-async def test_a_token_replaces_the_one_of_its_name(store: Store) -> None:
+async def test_tokens_go_with_their_user_and_with_the_token_they_were_made_with(store: Store) -> None:
     async with store.changing() as tables:
-        await tables.replace_token("admin", "1" * 64, NOW)
-        await tables.replace_token("other", "2" * 64, NOW + timedelta(seconds=1))
-        await tables.replace_token("admin", "3" * 64, NOW + timedelta(seconds=2))
-        assert await tables.tokens() == ["2" * 64, "3" * 64]
+        for name in ("bob", "ann"):
+            await tables.add_user(UserRow(name=name, created_at=NOW))
+        rows = [
+            token_row("a", owner="ann", scopes=("read", "invoke:*"), expires_at=NOW + timedelta(days=1)),
+            token_row("b", parent="a", created_at=NOW + timedelta(seconds=1)),
+            token_row("c", owner="bob", created_at=NOW + timedelta(seconds=2)),
+            token_row("d", parent="c", created_at=NOW + timedelta(seconds=3)),
+        ]
+        for row in rows:
+            await tables.add_token(row)
+        assert await tables.tokens() == rows
+        assert [row.name for row in await tables.users("", 10)] == ["ann", "bob"]
+        assert [row.name for row in await tables.users("ann", 10)] == ["bob"]
+        await tables.note_used({"a": NOW, "d": NOW, "unknown": NOW})
+        await tables.note_used({})
+        assert [row.last_used_at for row in await tables.tokens()] == [NOW, None, None, NOW]
+        await tables.drop_token("c")
+        assert [row.id for row in await tables.tokens()] == ["a", "b"]
+        await tables.drop_user("ann")
+        assert await tables.tokens() == []
+        assert await tables.user("ann") is None
 
 
 async def test_what_was_committed_is_there_after_opening_again(database_url: str) -> None:

@@ -19,7 +19,9 @@ from plat.feed import (
     RouteDropped,
     Routes,
     Table,
+    TokensUsed,
     ToRouter,
+    decode_from_pool,
     decode_to_router,
     encode,
 )
@@ -27,6 +29,7 @@ from plat.tasks import cancel, spawn
 from plat.web import session_for, start_site
 from pool import feed
 from pool.feed import RouterLinks, follow_control
+from pool.tokens import UsedTokens
 
 WAIT_S = 20.0
 
@@ -108,8 +111,8 @@ async def test_the_end_of_an_old_connection_is_not_the_end_of_its_router(
     await until(lambda: heard.messages[-1][1] == Demand("v", 1, 0, 0))
     assert not [each for _, each in heard.messages if isinstance(each, Returned)]
     assert heard.away == []
-    links.send("r1", Routes([]))
-    assert decode_to_router(await new.receive_bytes()) == Routes([])
+    links.send("r1", Routes())
+    assert decode_to_router(await new.receive_bytes()) == Routes()
     await new.close()
     await until(lambda: heard.away == ["r1"])
 
@@ -149,9 +152,9 @@ async def test_a_table_is_made_no_faster_than_it_is_taken_and_messages_overtake_
         before = made
         await asyncio.sleep(0.01)
     assert made < 500
-    links.send("r1", Routes([]))
+    links.send("r1", Routes())
     place, received = 0, decode_to_router(await socket.receive_bytes())
-    while received != Routes([]):
+    while received != Routes():
         place, received = place + 1, decode_to_router(await socket.receive_bytes())
     assert place < before
     for _ in range(1000 - 1 - place):
@@ -201,25 +204,28 @@ class Control:
 
     def __init__(self) -> None:
         self.sockets: list[web.WebSocketResponse] = []
+        self.said: list[TokensUsed] = []
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        await socket.send_bytes(encode(Table(["digest"])))
+        await socket.send_bytes(encode(Table()))
         self.sockets.append(socket)
-        async for _ in socket:
-            pass
+        async for message in socket:
+            self.said.append(decode_from_pool(message.data))
         return socket
 
 
 async def test_the_table_is_heard_again_after_every_gap(data_dir: Path) -> None:
     address = Address(path=str(data_dir / "control.sock"))
     heard: list[FromControl] = []
+    used = UsedTokens()
+    used.note({"t": 0.0})
 
     async def hear(message: FromControl) -> None:
         heard.append(message)
 
-    follower = spawn(follow_control(address, hear), "follow control")
+    follower = spawn(follow_control(address, hear, used), "follow control")
     try:
         for life in range(1, 4):
             control, app = Control(), web.Application()
@@ -228,8 +234,10 @@ async def test_the_table_is_heard_again_after_every_gap(data_dir: Path) -> None:
             await until(lambda: len(heard) == 2 * life - 1)  # noqa: B023 - awaited here
             await control.sockets[0].send_bytes(encode(FunctionDropped("f")))
             await until(lambda: len(heard) == 2 * life)  # noqa: B023
+            await until(lambda: control.said == [TokensUsed({"t": life - 1.0})])  # noqa: B023
             await control.sockets[0].close()
             await runner.cleanup()
+            used.note({"t": float(life)})  # while control is away
     finally:
         await cancel(follower)
-    assert heard == [Table(["digest"]), FunctionDropped("f")] * 3
+    assert heard == [Table(), FunctionDropped("f")] * 3

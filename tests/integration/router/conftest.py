@@ -5,7 +5,6 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
-from hashlib import sha256
 from pathlib import Path
 
 import aiohttp
@@ -16,7 +15,7 @@ import uvloop
 from plat.settings import Settings
 from router.server import serve
 from tests.integration.router.instances import Behaviour, Instance, say_ok
-from tests.integration.router.pool_server import TOKEN, PoolServer, route
+from tests.integration.router.pool_server import PoolServer, route, token_entry
 from tests.integration.router.wire import WAIT_S, Message, Wire
 
 
@@ -29,7 +28,7 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 async def pool(settings: Settings) -> AsyncIterator[PoolServer]:
     """Knows the public function `f` (concurrency 1), and no instance."""
     assert settings.pool.path is not None
-    server = PoolServer(Path(settings.pool.path), [sha256(TOKEN.encode()).hexdigest()])
+    server = PoolServer(Path(settings.pool.path), [token_entry()])
     server.routes["f"] = route()
     await server.start()
     yield server

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ from plat.feed import (
     Route,
     RoutePut,
     RouteVersion,
+    TokenEntry,
     ToRouter,
     decode_from_router,
     encode,
@@ -32,6 +34,11 @@ from tests.integration.router.wire import WAIT_S
 T = TypeVar("T", bound=msgspec.Struct)
 
 TOKEN = "the-test-token"
+
+
+def token_entry(token: str = TOKEN, *scopes: str, expires_at: float | None = None) -> TokenEntry:
+    digest = sha256(token.encode()).hexdigest()
+    return TokenEntry(f"id-of-{token}", digest, scopes or ("admin",), expires_at)
 
 
 def route(
@@ -59,7 +66,7 @@ class Link:
 class PoolServer:
     """`received` has every message of every router, in order; `home` the slots not granted."""
 
-    def __init__(self, path: Path, tokens: list[str]) -> None:
+    def __init__(self, path: Path, tokens: list[TokenEntry]) -> None:
         self._address = Address(path=str(path))
         self._tokens = tokens
         self._changed = asyncio.Condition()

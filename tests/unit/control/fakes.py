@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from control.feed import Feed
-from control.rows import FunctionRow, VersionRow
+from control.feed import Change, Feed
+from control.rows import FunctionRow, TokenRow, VersionRow
 from control.upstream import Builder, Pool, Upload
 from plat.artifacts import FolderArtifacts
 from plat.errors import PlatError
-from plat.feed import FunctionDropped, FunctionPut, VersionEntry
+from plat.feed import VersionEntry
 from plat.model import Artifact, DecisionList, FunctionSpec, InstanceList, VersionSpec
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -40,15 +40,30 @@ def version_row(number: int = 1, function: str = "hello", **changes: object) -> 
     return msgspec.structs.replace(row, **changes)
 
 
+def token_row(identity: str = "0123", **changes: object) -> TokenRow:
+    row = TokenRow(
+        id=identity,
+        digest=f"{identity:>064}",
+        name=f"token {identity}",
+        owner=None,
+        parent=None,
+        scopes=("admin",),
+        created_at=NOW,
+        expires_at=None,
+        last_used_at=None,
+    )
+    return msgspec.structs.replace(row, **changes)
+
+
 class ToldFeed(Feed):
     """Keeps what it was told, in order."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: list[FunctionPut | FunctionDropped] = []
+        self.told: list[Change] = []
         self.heard = asyncio.Event()
 
-    def publish(self, message: FunctionPut | FunctionDropped) -> None:
+    def publish(self, message: Change) -> None:
         self.heard.set()
         self.told.append(message)
 

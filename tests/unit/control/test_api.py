@@ -9,19 +9,23 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from control.accounts import Accounts
 from control.api import Api
 from control.catalog import Catalog
 from control.deploys import Deploys
 from control.metrics import ControlMetrics
+from control.permissions import CALLER
 from control.routes import OPERATIONS, Operation
 from control.store import Store
 from control.sweep import Sweeper
+from control.token_book import TokenBook
 from plat.errors import PlatError
 from plat.model import Function, Version
-from tests.unit.control.fakes import FakeBuilder, FakePool, Shelf, ToldFeed
+from tests.unit.control.fakes import FakeBuilder, FakePool, Shelf, ToldFeed, token_row
 from tests.unit.requests import Writer, payload
 
 ARCHIVE_LIMIT = 10
+ADMIN = token_row("admin")
 
 
 class Bench:
@@ -32,7 +36,9 @@ class Bench:
         deploys = Deploys(
             store, self.catalog, sweeper, builder=self.builder, pool=self.pool, metrics=ControlMetrics()
         )
-        self.api = Api(self.catalog, deploys, self.pool, ARCHIVE_LIMIT)
+        self.book = TokenBook([ADMIN])
+        accounts = Accounts(store, ToldFeed(), self.book)
+        self.api = Api(self.catalog, deploys, self.pool, accounts, archive_limit_bytes=ARCHIVE_LIMIT)
 
     async def __call__(
         self, operation: str, query: str = "", body: bytes = b"", *, version: str = "1", **options: Any
@@ -46,10 +52,11 @@ class Bench:
     async def handle(
         self, operation: str, query: str = "", body: bytes = b"", *, version: str = "1", **options: Any
     ) -> web.StreamResponse:
-        match_info = {"name": "hello", "version": version}
+        match_info = {"name": "hello", "version": version, "id": "unknown", "user": "nobody"}
         request = make_mocked_request(
             "POST", f"/{query}", match_info=match_info, payload=payload(body), **options
         )
+        request[CALLER] = ADMIN
         answer = await getattr(self.api, operation)(request)
         assert isinstance(answer, web.StreamResponse)
         return answer

@@ -36,12 +36,19 @@ def test_what_changes_something_can_fail_to_be_stored(operation: Operation) -> N
 @EACH
 def test_what_names_a_function_or_version_can_miss_it(operation: Operation) -> None:
     placeholders = {name for _, name, _, _ in string.Formatter().parse(operation.path) if name}
-    missing = {"name": "function_not_found", "version": "version_not_found"}
+    missing = {
+        "name": "function_not_found",
+        "version": "version_not_found",
+        "id": "token_not_found",
+        "user": "user_not_found",
+    }
     expected = {missing[each] for each in placeholders}
     if operation.name == "put_function":  # which makes it
         expected = set()
     if operation.name == "set_live":  # its body names a version
         expected.add("version_not_found")
+    if operation.name == "create_token":  # its body names a user
+        expected.add("user_not_found")
     assert set(missing.values()) & set(operation.errors) == expected
 
 

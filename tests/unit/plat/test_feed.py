@@ -5,21 +5,31 @@ import pytest
 
 from plat import feed
 from plat.model import FunctionSpec, VersionSpec
+from plat.parts import PART_BYTES
 
 SPEC = VersionSpec.of(FunctionSpec(name="hello", env={"GREETING": "hi"}))
 VERSION = feed.VersionEntry(id="v1", function="hello", number=3, digest="ab" * 32, spec=SPEC)
 FUNCTION = feed.FunctionEntry("hello", 3, False, "token", 0, 20, 60.0, 100.0, 200, (VERSION,))
 ROUTE = feed.Route("hello", None, True, "public", 60.0, None, None, (feed.RouteVersion("v1", 3, 8, 30.0),))
 
+TOKEN = feed.TokenEntry("t1", "cd" * 32, ("read", "invoke:*"), 1e9)
+
 FROM_CONTROL = [
-    feed.Table(["cd" * 32]),
+    feed.Table(),
+    feed.TokensPart([TOKEN]),
+    feed.TokensPart([], last=True),
+    feed.TokenPut(TOKEN),
+    feed.TokenDropped("t1"),
     feed.TablePart([FUNCTION]),
     feed.TablePart([], last=True),
     feed.FunctionPut(FUNCTION),
     feed.FunctionDropped("hello"),
 ]
 TO_ROUTER = [
-    feed.Routes(["cd" * 32]),
+    feed.Routes(),
+    feed.TokensPart([TOKEN]),
+    feed.TokenPut(TOKEN),
+    feed.TokenDropped("t1"),
     feed.RoutesPart([ROUTE]),
     feed.RoutesPart([], last=True),
     feed.RoutePut(ROUTE),
@@ -34,6 +44,7 @@ FROM_ROUTER = [
     feed.Demand("v1", 3, 8, grants_seen=2),
     feed.Returned("i1", 2, 1.5),
     feed.Faulted("i1", "timeout"),
+    feed.TokensUsed({"t1": 1.5}),
 ]
 
 
@@ -50,6 +61,20 @@ def test_to_router(message: feed.ToRouter) -> None:
 @pytest.mark.parametrize("message", FROM_ROUTER, ids=lambda each: type(each).__name__)
 def test_from_router(message: feed.FromRouter) -> None:
     assert feed.decode_from_router(feed.encode(message)) == message
+
+
+def test_what_control_hears() -> None:
+    used = feed.TokensUsed({"t1": 1.5})
+    assert feed.decode_from_pool(feed.encode(used)) == used
+    with pytest.raises(msgspec.DecodeError):
+        feed.decode_from_pool(feed.encode(FROM_ROUTER[0]))
+
+
+def test_ten_thousand_tokens_are_told_in_small_parts() -> None:
+    tokens = [feed.TokenEntry(f"{number:016}", "cd" * 32, ("invoke:*",)) for number in range(10_000)]
+    parts = list(feed.tokens_in_parts(tokens))
+    assert [token for part in parts for token in part.tokens] == tokens
+    assert max(len(feed.encode(part)) for part in parts) < 2 * PART_BYTES
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00", b"\x80", feed.encode(FROM_ROUTER[0])])

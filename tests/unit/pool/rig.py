@@ -133,7 +133,7 @@ class Rig:
 
     def load(self, *functions: FunctionEntry) -> None:
         """Control says its table."""
-        self.table.begin([])
+        self.table.begin()
         for each in functions:
             self.table.put(each)
         for names in self.table.unheard():

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from plat.feed import (
@@ -16,6 +17,10 @@ from plat.feed import (
     RoutesPart,
     Table,
     TablePart,
+    TokenDropped,
+    TokenEntry,
+    TokenPut,
+    TokensPart,
 )
 from plat.parts import SLICE
 from plat.tasks import spawn
@@ -24,6 +29,8 @@ from tests.unit.pool.memory_driver import MemoryDriver
 from tests.unit.pool.rig import Rig, connect, function, settle, states, told
 
 END = TablePart([], last=True)
+TOKEN = TokenEntry("t1", "ab" * 32, ("admin",))
+OTHER = TokenEntry("t2", "cd" * 32, ("read",))
 
 
 class Told:
@@ -35,8 +42,9 @@ class Told:
         self.news = News(rig.table, rig.dispatcher, self.forgotten.append)
         connect(rig, "r1")
 
-    async def table(self, *functions: FunctionEntry, tokens: tuple[str, ...] = ("token",)) -> None:
-        await self.news.hear(Table(list(tokens)))
+    async def table(self, *functions: FunctionEntry, tokens: tuple[TokenEntry, ...] = (TOKEN,)) -> None:
+        await self.news.hear(Table())
+        await self.news.hear(TokensPart(list(tokens), last=True))
         for each in functions:
             await self.news.hear(TablePart([each]))
         await self.news.hear(END)
@@ -58,11 +66,13 @@ async def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 
 async def test_routers_are_told_when_all_is_there(pool: Told) -> None:
-    await pool.news.hear(Table(["token"]))
+    await pool.news.hear(Table())
+    await pool.news.hear(TokensPart([TOKEN], last=True))
     await pool.news.hear(TablePart([function("a"), function("b")]))
     assert (pool.rig.sent["r1"], pool.news.loaded.is_set()) == ([], False)
     await pool.news.hear(END)
-    assert told(pool.rig, Routes) == [Routes(["token"])]
+    assert told(pool.rig, Routes) == [Routes()]
+    assert told(pool.rig, TokensPart) == [TokensPart([TOKEN]), TokensPart([], last=True)]
     assert (pool.routes(), pool.news.loaded.is_set()) == (["a", "b"], True)
 
 
@@ -75,22 +85,41 @@ async def test_a_table_told_again_tells_routers_only_what_differs(pool: Told) ->
     assert (told(pool.rig, Routes), pool.forgotten) == ([], ["gone"])
 
 
-async def test_other_tokens_are_told_with_everything(pool: Told) -> None:
+async def test_of_tokens_only_what_differs_is_told(pool: Told) -> None:
+    changed = msgspec.structs.replace(OTHER, scopes=("invoke:a",))
+    gone = msgspec.structs.replace(TOKEN, id="t3", digest="ef" * 32)
+    await pool.table(function("a"), tokens=(TOKEN, OTHER, gone))
+    pool.silence()
+    await pool.table(function("a"), tokens=(TOKEN, changed))
+    assert pool.rig.sent["r1"] == [TokenPut(changed), TokenDropped("t3")]
+
+
+async def test_a_change_of_tokens_is_told_to_every_router_at_once(pool: Told) -> None:
+    connect(pool.rig, "r2")
+    await pool.table(function("a"))
+    for router in ("r1", "r2"):
+        pool.rig.sent[router].clear()
+    for message in (TokenPut(OTHER), TokenPut(OTHER), TokenDropped("t2"), TokenDropped("t2")):
+        await pool.news.hear(message)
+    assert pool.rig.sent["r1"] == pool.rig.sent["r2"] == [TokenPut(OTHER), TokenDropped("t2")]
+
+
+async def test_tokens_are_right_though_the_table_breaks_off_after_them(pool: Told) -> None:
     await pool.table(function("a"))
     pool.silence()
-    await pool.news.hear(Table(["other"]))
-    await pool.table(function("a"), tokens=("other",))  # the one before broke off
-    assert told(pool.rig, Routes) == [Routes(["other"])]
-    pool.silence()
-    await pool.table(function("a"), tokens=("other",))
-    assert pool.rig.sent["r1"] == []
+    await pool.news.hear(Table())
+    await pool.news.hear(TokensPart([OTHER]))
+    assert pool.rig.sent["r1"] == [TokenPut(OTHER)]
+    await pool.news.hear(TokensPart([], last=True))
+    assert pool.rig.sent["r1"] == [TokenPut(OTHER), TokenDropped("t1")]
+    assert list(pool.rig.table.tokens.now()) == [OTHER]
 
 
 async def test_a_table_that_breaks_off_drops_nothing(pool: Told) -> None:
     await pool.table(function("a"), function("b", minimum=1))
     await settle()
     pool.silence()
-    await pool.news.hear(Table(["token"]))
+    await pool.news.hear(Table())
     await pool.news.hear(TablePart([function("a")]))
     assert pool.rig.sent["r1"] == []
     await pool.table(function("a"), function("b", minimum=1))
@@ -99,7 +128,7 @@ async def test_a_table_that_breaks_off_drops_nothing(pool: Told) -> None:
 
 async def test_changes_between_parts_are_part_of_the_table(pool: Told) -> None:
     await pool.table(function("a"), function("b"))
-    await pool.news.hear(Table(["token"]))
+    await pool.news.hear(Table())
     await pool.news.hear(FunctionPut(function("new")))
     await pool.news.hear(TablePart([function("a"), function("b")]))
     await pool.news.hear(FunctionDropped("a"))
@@ -125,7 +154,7 @@ async def test_others_have_their_turn_while_a_long_table_ends(pool: Told) -> Non
             await asyncio.sleep(0)
 
     looking = spawn(look(), "look")
-    await pool.news.hear(Table(["token"]))
+    await pool.news.hear(Table())
     await pool.news.hear(END)
     await looking
     assert {3 * SLICE, 2 * SLICE, SLICE, 0} <= set(sizes)

@@ -1,10 +1,8 @@
 """The functions as the pool knows them."""
 
-from collections.abc import Sequence
-
 import msgspec
 
-from plat.feed import FunctionEntry, Routes, RoutesPart, VersionEntry
+from plat.feed import FunctionEntry, Routes, RoutesPart, TokensPart, VersionEntry
 from plat.model import VersionSpec, Window
 from pool.drivers.base import Kind
 from pool.table import FunctionTable, is_live, route_of
@@ -23,9 +21,9 @@ def names(functions: list[FunctionEntry]) -> list[str]:
     return [each.name for each in functions]
 
 
-def told(table: FunctionTable, *functions: FunctionEntry, tokens: Sequence[str] = ()) -> None:
+def told(table: FunctionTable, *functions: FunctionEntry) -> None:
     """The whole table, by control."""
-    table.begin(list(tokens))
+    table.begin()
     for each in functions:
         table.put(each)
     for missing in table.unheard():
@@ -43,9 +41,8 @@ def test_not_loaded_until_control_has_spoken() -> None:
     table = FunctionTable()
     table.discover([function("found")])
     assert not table.loaded
-    told(table, tokens=["token"])
+    told(table)
     assert table.loaded
-    assert table.tokens == ["token"]
 
 
 def test_a_table_replaces_the_one_before() -> None:
@@ -105,7 +102,7 @@ def test_a_discovered_function_gives_way_when_control_takes_the_name() -> None:
 def test_a_table_told_again_is_merged() -> None:
     table = FunctionTable()
     told(table, function("a"), function("b"))
-    table.begin([])
+    table.begin()
     assert table.put(function("b", (1, 2))) == function("b")
     assert (set(table.versions), table.loaded) == ({"a-1", "b-1", "b-2"}, True)
     assert list(table.unheard()) == [["a"]]
@@ -114,7 +111,7 @@ def test_a_table_told_again_is_merged() -> None:
 def test_a_table_that_breaks_off_has_dropped_nothing() -> None:
     table = FunctionTable()
     told(table, function("a"), function("b"))
-    table.begin([])
+    table.begin()
     table.put(function("a"))
     told(table, function("b"), function("c"))
     assert routes(table) == ["b", "c"]
@@ -124,7 +121,7 @@ def test_each_part_is_as_new_as_the_moment_it_is_taken() -> None:
     table = FunctionTable()
     told(table, *(function(f"f{number}") for number in range(1000)))
     parts = table.whole()
-    assert next(parts) == Routes([])
+    assert [next(parts), next(parts)] == [Routes(), TokensPart([], last=True)]
     first = next(parts)
     assert isinstance(first, RoutesPart)
     following = f"f{len(first.routes)}"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
@@ -30,6 +31,11 @@ from plat.feed import (
     RoutesPart,
     RouteVersion,
     StartFailed,
+    TokenDropped,
+    TokenEntry,
+    TokenPut,
+    TokensPart,
+    TokensUsed,
     ToRouter,
     decode_from_router,
     encode,
@@ -39,6 +45,7 @@ from router.feed import PoolLink
 from router.slots import InstanceSlots
 
 V = "v1"
+TOKEN = TokenEntry("t1", sha256(b"secret").hexdigest(), ("invoke:f",))
 ROUTE = Route("f", 1, False, "public", 60.0, None, None, (RouteVersion(V, 1, 1, 30.0),))
 
 
@@ -280,11 +287,11 @@ async def test_a_call_between_two_parts_sees_every_function(link: PoolLink) -> N
     other = msgspec.structs.replace(ROUTE, name="g", versions=())
     first, second = Socket(), Socket()
     async with connected(link, first):
-        for message in whole_table(["digest"], [ROUTE, other]):
+        for message in whole_table([TOKEN], [ROUTE, other]):
             first.tell(message)
         await settle()
     async with connected(link, second):
-        second.tell(Routes(["other"]))
+        second.tell(Routes())
         second.tell(RoutesPart([ROUTE]))
         await settle()
         assert "g" in link.routes
@@ -295,6 +302,56 @@ async def test_a_call_between_two_parts_sees_every_function(link: PoolLink) -> N
             third.tell(message)
         await settle()
         assert ("f" in link.routes, "g" in link.routes) == (True, False)
+
+
+def knows(link: PoolLink, token: str = "secret") -> bool:
+    return link.identities.of(f"Bearer {token}", 100.0) is not None
+
+
+async def test_tokens_are_told_in_parts_and_one_by_one(link: PoolLink) -> None:
+    socket = Socket()
+    async with connected(link, socket):
+        for message in whole_table([TOKEN], []):
+            socket.tell(message)
+        await settle()
+        assert knows(link)
+        socket.tell(TokenDropped("t1"))
+        await settle()
+        assert not knows(link)
+        socket.tell(TokenPut(TOKEN))
+        await settle()
+        assert knows(link)
+    assert knows(link)
+
+
+async def test_a_token_that_is_told_no_more_is_nobodys_before_the_routes_are_there(link: PoolLink) -> None:
+    other = msgspec.structs.replace(TOKEN, id="t2", digest=sha256(b"other").hexdigest())
+    first, second = Socket(), Socket()
+    async with connected(link, first):
+        for message in whole_table([TOKEN, other], []):
+            first.tell(message)
+        await settle()
+    async with connected(link, second):
+        second.tell(Routes())
+        second.tell(TokensPart([other]))
+        await settle()
+        assert knows(link)
+        second.tell(TokensPart([], last=True))
+        await settle()
+        assert (knows(link), knows(link, "other")) == (False, True)
+
+
+async def test_which_tokens_were_used_is_told_once(link: PoolLink) -> None:
+    socket = Socket()
+    link.identities.epoch_s = 1000.0
+    link.identities.put(TOKEN)
+    assert knows(link)
+    link.report_used()  # to nobody
+    async with connected(link, socket):
+        link.report_used()
+        link.report_used()
+        await settle()
+    assert [each for each in socket.sent if isinstance(each, TokensUsed)] == [TokensUsed({"t1": 1100.0})]
 
 
 async def test_calls_have_their_turn_after_every_part(link: PoolLink) -> None:
