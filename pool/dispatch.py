@@ -174,7 +174,7 @@ class Dispatcher:
 
     def function_dropped(self, name: str) -> None:
         self.broadcast(RouteDropped(name))
-        self.scaler.forget(name)
+        self.scaler.decisions.forget(name)
         if (discovered := self._table.function(name)) is not None:
             self.broadcast(RoutePut(route_of(discovered)))
         error = PlatError("function_not_found", f'The function "{name}" was deleted.')
