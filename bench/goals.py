@@ -76,6 +76,7 @@ TCP, UNIX = "90 B, TCP, 5120/s", "90 B, unix socket, 5120/s"
 TEN = (many_functions.CASE_CPU, many_functions.TEN)
 MANY = (many_functions.CASE_CPU, many_functions.HUNDRED_THOUSAND)
 TOLD = (many_functions.CASE_LATENCY, many_functions.TOLD_AGAIN)
+TURNS = (many_functions.CASE_TURNS, many_functions.AGAIN)
 NO_OP = "concurrency 1, 3000/s"
 WARM, DIRECT, COLD, START, MIXED, BURST = (
     samples.CASES[name]
@@ -140,6 +141,7 @@ GOALS = (
     Goal("many_functions", "CPU per call, 100,000 functions / ten", 1.02, quotient("cpu_us", MANY, TEN)),
     Goal("many_functions", "the same by look-ups alone", 1.02, looked_up),
     Goal("many_functions", "ms to tell a router 100,000 functions again", 2000.0, figure("told_ms", TOLD)),
+    Goal("many_functions", "CPU ms of the longest turn meanwhile", 5.0, figure("turn_ms", TURNS)),
     Goal("many_functions", "ms of the longest call meanwhile", 5.0, figure("max_ms", TOLD)),
     Goal("load", "failed calls", 0.0, failures),
     Goal("load", "warm call / bare server, p50", 2.5, quotient("p50_ms", WARM, DIRECT)),

@@ -73,6 +73,8 @@ SECTIONS = {
             CPU,
             Column("admit_us", "us of routing and admitting"),
             Column("function_bytes", "bytes of memory a function"),
+            Column("turn_ms", "CPU ms of the longest turn"),
+            Column("all_turns_ms", "of all"),
             Column("told_ms", "ms to tell the table again"),
             P50,
             P99,

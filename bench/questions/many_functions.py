@@ -21,7 +21,7 @@ from bench.plan import OPEN_LOOP_OVERHEAD_S, WARM_UP_S, Plan
 from bench.questions.latency import GRACE_S, note
 from bench.request import SMALL_BYTES, path_of
 from bench.schedule import Order
-from plat.feed import Route, RouteVersion
+from plat.feed import Route, RoutesPart, RouteVersion, decode_to_router, encode, whole_table
 from router.admission import Admission
 from router.identity import Identities
 from router.limits import Limiter
@@ -42,6 +42,8 @@ LOOK_UP_S = 0.25
 TEN, HUNDRED_THOUSAND, TOLD_AGAIN = "10 functions", "100,000 functions", "100,000, told again and again"
 CASE_CPU = f"one function called, {CPU_RATE:.0f}/s"
 CASE_ADMIT = "in the process, without sockets"
+CASE_TURNS = f"{MANY:,} functions told of, in the process"
+FIRST_TIME, AGAIN = "the first time", "again"
 CASE_LATENCY = f"one function called, open loop, {RATE:.0f}/s"
 
 HOW = f"""
@@ -53,6 +55,7 @@ alone, which looks the function up, for {POPULAR} of {MANY:,} functions (all of 
 popularity, {LOOK_UPS} at a time, in turn. Telling is timed by the pool, to its last part; a router is
 at most its socket's buffer behind. The longest call is of each run, as the client sees it; generator,
 router, pool and backend share two cores, so compare it with that of the router that is told nothing.
+Turns: the CPU time that a router takes between two turns of its event loop.
 """
 
 
@@ -78,6 +81,7 @@ def ask(field: Field, plan: Plan) -> Result:
         _latency(source, plan, [again], seconds, result)
         _memory(few, again, result)
     _admitting(plan, result)
+    _turns(plan, result)
     return result
 
 
@@ -159,11 +163,15 @@ def _admitting(plan: Plan, result: Result) -> None:
 def admission(functions: int) -> Admission:
     """Knows so many, all of them public."""
     table = RouteTable()
-    for number in range(functions):
-        name = f"function-{number:06}"
-        versions = (RouteVersion(f"{number:016x}", 1, 1, 30.0),)
-        table.put(Route(name, 1, False, "public", 60.0, None, None, versions))
+    for each in routes(functions):
+        table.put(each)
     return Admission(table, Identities(), Limiter(1), 1_000_000)
+
+
+def routes(functions: int) -> Iterator[Route]:
+    for number in range(functions):
+        versions = (RouteVersion(f"{number:016x}", 1, 1, 30.0),)
+        yield Route(f"function-{number:06}", 1, False, "public", 60.0, None, None, versions)
 
 
 def targets(functions: int) -> list[Target]:
@@ -181,3 +189,29 @@ def _time(asked: Admission, calls: list[Target], row: Row) -> None:
     for target in calls:
         admit(target, None, 0.0)
     row.add(admit_us=(time.perf_counter() - began) / len(calls) * 1e6)
+
+
+def _turns(plan: Plan, result: Result) -> None:
+    """What a router does between two turns of its loop, in CPU time: other work is not in it."""
+    messages = [encode(each) for each in whole_table([], routes(MANY)) if isinstance(each, RoutesPart)]
+    for _ in range(plan.repeats):
+        table = RouteTable()
+        for case in (FIRST_TIME, AGAIN):
+            turns = list(_hear(table, messages))
+            result.row(CASE_TURNS, case).add(turn_ms=max(turns) * 1000, all_turns_ms=sum(turns) * 1000)
+
+
+def _hear(table: RouteTable, messages: list[bytes]) -> Iterator[float]:
+    """Seconds of CPU of each turn, as `router.feed` does them."""
+    table.begin()
+    for data in messages:
+        began = time.thread_time()
+        part = decode_to_router(data)
+        assert isinstance(part, RoutesPart)
+        for route in part.routes:
+            table.put(route)
+        yield time.thread_time() - began
+    began = time.thread_time()
+    for _ in table.end():
+        yield time.thread_time() - began
+        began = time.thread_time()
