@@ -7,6 +7,7 @@ import asyncio
 import secrets
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import NamedTuple
 
 from plat.errors import PlatError
@@ -48,6 +49,8 @@ class WarmStock:
         self._ending: set[str] = set()
         self._backoff = Backoff()
         self.targets = targets
+        self.made: Callable[[], None] = lambda: None
+        """Called when one is ready, or has failed: the next may be begun."""
 
     # --- reading
 
@@ -88,7 +91,7 @@ class WarmStock:
         return None
 
     def refill(self, now: float, room_mb: int) -> None:
-        """Start making what is missing and fits; stop what is too much. Called now and then."""
+        """Start making what is missing and fits; stop what is too much. Now and then, and by `made`."""
         for kind, count in self.targets.surplus(self.counts(), now).items():
             self._stop_some(kind, count)
         for kind in self.targets.lacking(self.counts(), now):
@@ -139,7 +142,11 @@ class WarmStock:
 
     def _under_way(self, instance: str, kind: Kind, task: "asyncio.Task[None]") -> None:
         self._making[instance] = (kind, task)
-        task.add_done_callback(lambda _: self._making.pop(instance, None))
+        task.add_done_callback(lambda _: self._settled(instance))
+
+    def _settled(self, instance: str) -> None:
+        self._making.pop(instance, None)
+        self.made()
 
     async def _start(self, instance: str, kind: Kind) -> None:
         try:

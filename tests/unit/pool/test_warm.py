@@ -74,6 +74,18 @@ async def test_who_takes_one_gets_the_line_to_it_and_those_that_stop_are_hung_up
     assert [line.closed for line in lines] == [0, 1, 1]
 
 
+async def test_the_next_is_begun_when_one_is_made(rig: Rig) -> None:
+    rig.stock.made = lambda: rig.stock.refill(1000.0, PLENTY)
+    assert await refill(rig) == 3
+
+
+async def test_one_that_fails_does_not_begin_the_next_at_once(rig: Rig, driver: MemoryDriver) -> None:
+    driver.start_error = PlatError("instance_start_failed", "no")
+    rig.stock.made = lambda: rig.stock.refill(1000.0, PLENTY)
+    assert await refill(rig) == 0
+    assert driver.warmed == AT_ONCE
+
+
 async def test_no_more_than_fit(rig: Rig) -> None:
     assert await refill(rig, 127) == 0
     assert await refill(rig, 128) == 1
