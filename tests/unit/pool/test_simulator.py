@@ -126,7 +126,7 @@ def test_calls_go_before_what_is_made_ready_ahead() -> None:
 
 
 def test_warm_instances_do_not_take_the_memory_that_calls_wait_for() -> None:
-    """What was freed of the warm stock for the large one was taken by the next warm instance, again and again."""
+    """What was freed for the large one was taken by the next warm instance, again and again."""
     profiles = [Profile("small", 50), Profile("middle", 100), Profile("large", 300)]
     calls = [Call(at, number, 1.0) for at in (0, 0.1, 2, 2.1, 30) for number in range(3)]
     assert run(Trace(profiles, calls), warm=2, memory_mb=301, max=2, starts_at_once=2).calls == 15
