@@ -21,7 +21,7 @@ DISCARDED = 4
 
 
 class Calls(Struct, frozen=True):
-    """Of one driver, by rate. `created`: those without a warm stock."""
+    """Of one driver, by rate; 0: that is left out. `created`: those without a warm stock."""
 
     slow: int
     medium: int
@@ -49,20 +49,20 @@ class Plan(Struct, frozen=True):
 
 FULL = Plan(
     calls={
-        "process": Calls(60, 60, 100, created=(20, 50, 100), stocked=(30, 50), paused=60),
-        "docker": Calls(40, 40, 50, created=(15, 20, 30), stocked=(20, 40), paused=40),
+        "process": Calls(45, 50, 100, created=(15, 30, 50), stocked=(30, 50), paused=50),
+        "docker": Calls(30, 30, 50, created=(10, 15, 20), stocked=(20, 40), paused=30),
     },
-    docker_runs=15,
-    parts=40,
+    docker_runs=12,
+    parts=25,
     quick=False,
 )
 QUICK = Plan(
     calls={
-        "process": Calls(6, 10, 20, created=(2, 10, 20), stocked=(10, 20), paused=10),
-        "docker": Calls(6, 5, 10, created=(2, 4, 5), stocked=(5, 10), paused=6),
+        "process": Calls(6, 10, 0, created=(0, 10, 0), stocked=(0, 0), paused=6),
+        "docker": Calls(6, 5, 0, created=(0, 3, 0), stocked=(0, 0), paused=6),
     },
-    docker_runs=3,
-    parts=10,
+    docker_runs=2,
+    parts=8,
     quick=True,
 )
 

@@ -113,14 +113,17 @@ class _Driver:
                 self._begin(plat, [COLD, IMPORTING, HOT, PAUSING])
                 self._in_turn(plat)
                 self._one_by_one(plat)
-            with prepared(
-                self._folder, self._driver, {"PLAT_WARM": f"{STOCK}", "PLAT_WARM_LIMIT": f"{2 * STOCK}"}
-            ) as plat:
+            stocked = dict(zip((MEDIUM, FAST), self._calls.stocked, strict=True))
+            self._cold_only(STOCKED, stocked, {"PLAT_WARM": f"{STOCK}", "PLAT_WARM_LIMIT": f"{2 * STOCK}"})
+            created = dict(zip((SLOW, MEDIUM, FAST), self._calls.created, strict=True))
+            self._cold_only(CREATED, created, {"PLAT_WARM": "0"})
+
+    def _cold_only(self, rung: str, counts: dict[float, int], settings: dict[str, str]) -> None:
+        """On a platform of its own: `counts` by rate."""
+        if any(counts.values()):
+            with prepared(self._folder, self._driver, settings) as plat:
                 self._begin(plat, [COLD])
-                self._cold(plat, STOCKED, zip((MEDIUM, FAST), self._calls.stocked, strict=True))
-            with prepared(self._folder, self._driver, {"PLAT_WARM": "0"}) as plat:
-                self._begin(plat, [COLD])
-                self._cold(plat, CREATED, zip((SLOW, MEDIUM, FAST), self._calls.created, strict=True))
+                self._cold(plat, rung, counts.items())
 
     def _begin(self, plat: Platform, templates: Sequence[str]) -> None:
         """What does not count; and the instances that are to be paused."""
@@ -154,7 +157,8 @@ class _Driver:
 
     def _one_by_one(self, plat: Platform) -> None:
         """The paused ones last: those called before take their time to be paused again."""
-        for rate, count in ((MEDIUM, self._calls.medium), (FAST, self._calls.fast)):
+        runs = ((MEDIUM, self._calls.medium), (FAST, self._calls.fast))
+        for rate, count in ((rate, count) for rate, count in runs if count):
             self._calm(plat)
             self._run(plat, FREE, [HOT] * count, rate)
             self._cold(plat, WARM, [(rate, count)])
@@ -163,7 +167,7 @@ class _Driver:
             self._run(plat, PAUSED, names(PAUSING, self._calls.paused)[:count], rate)
 
     def _cold(self, plat: Platform, rung: str, runs: Iterable[tuple[float, int]]) -> None:
-        for rate, count in runs:
+        for rate, count in ((rate, count) for rate, count in runs if count):
             self._calm(plat)
             before = starts(metrics(plat))
             self._run(plat, rung, self._supply.take(COLD, count), rate)

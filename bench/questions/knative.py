@@ -68,8 +68,8 @@ class Lengths(Struct, frozen=True):
     down: float
 
 
-FULL = Lengths(steady=8, step=3, redeploy=8, down=6)
-QUICK = Lengths(steady=2, step=1, redeploy=4, down=3)
+FULL = Lengths(steady=6, step=3, redeploy=8, down=5)
+QUICK = Lengths(steady=1.5, step=0.7, redeploy=3.5, down=1.5)
 
 
 def function(kind: str, edition: int) -> LoadFunction:
