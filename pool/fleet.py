@@ -386,7 +386,10 @@ class Fleet:
         log.info("stopping all instances", instances=len(managed))
         for member in managed:
             member.stopping = True
-        await asyncio.gather(self._stock.stop_all(), *(self._stop(member, grace_s) for member in managed))
+        left = [self._stop_in_driver(instance, 0) for instance in self._ending]
+        await asyncio.gather(
+            self._stock.stop_all(), *left, *(self._stop(member, grace_s) for member in managed)
+        )
 
     async def in_flight(self, member: Member) -> int | None:
         """What the instance says of itself; None if it does not answer now."""

@@ -126,13 +126,12 @@ class WarmStock:
         return self._leaves(instance)
 
     async def stop_all(self) -> None:
-        """For the end of the platform."""
-        making = [task for _, task in self._making.values()]
-        await cancel(*making)
-        instances = list(self._ready)
-        for instance in instances:
+        """For the end of the platform. Returns when nothing of them is left, however far each had come."""
+        all_of_them = self.looked_after()
+        await cancel(*(task for _, task in self._making.values()))
+        for instance in self.ready():
             self._leaves(instance)
-        await asyncio.gather(*(self._stop_in_driver(instance) for instance in instances))
+        await asyncio.gather(*(self._stop_in_driver(instance) for instance in all_of_them))
 
     # --- steps
 
