@@ -119,7 +119,7 @@ def load_settings(flags: dict[str, Any], config: Path | None) -> Settings:
 
 
 async def _serve_all(settings: Settings, services: Mapping[str, Serve], lifeline: int | None) -> str | None:
-    """Why one of them failed. When one ends, all are asked to: half a core is of no use."""
+    """Why some of them failed. When one ends, all are asked to: half a core is of no use."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -127,19 +127,21 @@ async def _serve_all(settings: Settings, services: Mapping[str, Serve], lifeline
     if lifeline is not None:
         loop.add_reader(lifeline, _orphaned, lifeline, stop, settings.drain_s)
     runs = [spawn(_serve_one(name, serve, settings, stop), name) for name, serve in services.items()]
-    return next((failure for failure in await asyncio.gather(*runs) if failure is not None), None)
+    failures = [failure for failure in await asyncio.gather(*runs) if failure is not None]
+    return " ".join(failures) or None
 
 
 async def _serve_one(name: str, serve: Serve, settings: Settings, stop: asyncio.Event) -> str | None:
-    """Why it failed, in a sentence; None if it ended as it was asked to."""
+    """Why it failed, in a sentence; None if it ended as it was asked to. What nobody expected is logged."""
     try:
         await serve(settings, stop)
         return None
     except Exception as error:
         known = error if isinstance(error, PlatError) else translate(error)
-        expected = known is not None or isinstance(error, OSError)
-        detail = str(known or error) if expected else f"{type(error).__name__}: {error}"
-        log.error(f"{name} failed", detail=detail, exc_info=None if expected else error)
+        if known is not None or isinstance(error, OSError):
+            return str(known or error)
+        detail = f"{type(error).__name__}: {error}"
+        log.error(f"{name} failed", detail=detail, exc_info=error)
         return detail
     finally:
         stop.set()

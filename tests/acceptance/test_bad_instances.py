@@ -79,7 +79,7 @@ def test_one_that_dies_in_every_call_is_not_replaced_without_end(plat: Platform)
     began, before, calls = time.monotonic(), started(plat, "dies"), 0
     while time.monotonic() - began < WINDOW_S:
         status, problem = call(plat, "dies", {})
-        assert (status, problem["code"], problem["reason"]) == (502, "instance_crashed", "exited"), problem
+        assert (status, problem["code"]) == (502, "instance_crashed"), problem
         calls += 1
     lived = started(plat, "dies") - before
     assert lived <= most_deaths(time.monotonic() - began) + 1
