@@ -162,13 +162,13 @@ class Pool:
 
     # --- what others say
 
-    def listener(self) -> Listener:
     def _received(self, router: str, message: FromRouter) -> None:
         if isinstance(message, TokensUsed):
             self._used.note(message.at)
         else:
             self.dispatcher.received(router, message)
 
+    def listener(self) -> Listener:
         return Listener(
             exited=self.fleet.exited,
             changed=self._list_again.set,
