@@ -18,6 +18,7 @@ from plat.feed import (
     Routes,
     RoutesPart,
     StartFailed,
+    TokensPart,
 )
 from pool.away import GRACE_S
 from pool.dispatch import DRAIN_MARGIN_S
@@ -39,7 +40,7 @@ async def start_failed(rig: Rig) -> StartFailed:
 
 
 async def test_a_router_is_told_everything_first(rig: Rig) -> None:
-    assert [type(each) for each in rig.sent["r1"]] == [Routes, RoutesPart, RoutesPart]
+    assert [type(each) for each in rig.sent["r1"]] == [Routes, TokensPart, RoutesPart, RoutesPart]
     part, end = told(rig, RoutesPart)
     assert [each.name for each in part.routes] == ["f"]
     assert (part.last, end) == (False, RoutesPart([], last=True))
