@@ -21,6 +21,9 @@ CLIENT_VARIABLES = frozenset({"PLAT_URL", "PLAT_CONFIG"})
 SOCKET_PATH_LIMIT = 107
 """Bytes of a unix socket's path (sun_path is 108 with its NUL, unix(7))."""
 
+SECRETS = frozenset({"token", "jwt_secret"})
+"""Settings that no message repeats."""
+
 _LONGEST_SOCKET_NAME = len("/instances/0123456789abcdef/http.sock")
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -54,6 +57,20 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Seconds that such a body has besides."""
     send_timeout_s: Annotated[float, Meta(gt=0)] = 60
     """Seconds in which a client must take some of what is written to it; else it is cut (decision 3)."""
+    jwt_secret: Annotated[str, Meta(min_length=32)] | None = None
+    """What JSON Web Tokens with HS256 are signed with, at least 32 characters (RFC 7518, 3.2)."""
+    jwt_public_keys: str = ""
+    """Public keys in PEM, one after another, or the path of a file with them: RS256, ES256, EdDSA."""
+    jwt_jwks_url: Annotated[str, Meta(pattern=r"^(https?://\S+)?$")] = ""
+    """Where public keys are published (RFC 7517); fetched at start, every five minutes, and when needed."""
+    jwt_issuer: str = ""
+    """What `iss` must be; empty: anything."""
+    jwt_audience: str = ""
+    """What `aud` must be or have in it; empty: anything."""
+    jwt_scope_claim: str = "scope"
+    """Where the scopes are (`invoke:<pattern>`); empty: every valid token may call every jwt function."""
+    jwt_leeway_s: Annotated[float, Meta(ge=0, le=300)] = 0
+    """By how much clocks may differ."""
     archive_limit_bytes: Bytes = 256 * 1024 * 1024
     unpacked_limit_bytes: Bytes = 1024 * 1024 * 1024
     queue_limit: Annotated[int, Meta(ge=1)] = 1000
@@ -68,6 +85,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Started instances without a function, kept for each runtime and size that functions have. 0: none."""
     warm_limit: Annotated[int, Meta(ge=0, le=1000)] = 16
     """Warm instances of all kinds together; for a while there are more of a kind when many are taken."""
+    keep_alive: Literal["fixed", "learned"] = "learned"
+    """How long idle instances stay: `idle_s`, or what each function's calls have taught (from 30 s on)."""
     memory_mb: Annotated[int, Meta(ge=0)] = 0
     """What the limits of all instances may add up to; idle ones make room for others. 0: 90 % of the machine."""
     drain_s: Annotated[float, Meta(ge=0)] = 30
@@ -168,7 +187,8 @@ def _check(key: str, value: Any, source: str) -> None:
             Address.parse(value)
     except (msgspec.ValidationError, ValueError) as error:
         text = str(error).split(" - at ")[0]
-        raise SettingsError(f"{_display(key, source)} = {value!r} ({source}): {text}") from error
+        shown = "(not shown)" if key in SECRETS else repr(value)
+        raise SettingsError(f"{_display(key, source)} = {shown} ({source}): {text}") from error
 
 
 def _display(key: str, source: str) -> str:

@@ -57,7 +57,7 @@ class Dispatcher:
     `routers`: those connected now.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts it puts together
         self,
         table: FunctionTable,
         fleet: Fleet,
@@ -68,6 +68,7 @@ class Dispatcher:
         routers: Callable[[], list[str]],
         expected_routers: int,
         memory_mb: int = 0,
+        learned: bool = False,
     ) -> None:
         self._table = table
         self._fleet = fleet
@@ -81,8 +82,10 @@ class Dispatcher:
         self._probing: set[str] = set()
         self._saturated_told: dict[str, float] = {}
         self._pressure_told = float("-inf")
-        self._granting = Granting(fleet, ledger, self._demands, send)
-        self.scaler = Scaler(table, fleet, ledger, self._demands, memory_mb=memory_mb, drain=self._drain)
+        self.scaler = Scaler(
+            table, fleet, ledger, self._demands, memory_mb=memory_mb, learned=learned, drain=self._drain
+        )
+        self._granting = Granting(fleet, ledger, self._demands, send, self.scaler.used)
         fleet.observer = self
 
     # --- routers
@@ -174,7 +177,7 @@ class Dispatcher:
 
     def function_dropped(self, name: str) -> None:
         self.broadcast(RouteDropped(name))
-        self.scaler.decisions.forget(name)
+        self.scaler.forget(name)
         if (discovered := self._table.function(name)) is not None:
             self.broadcast(RoutePut(route_of(discovered)))
         error = PlatError("function_not_found", f'The function "{name}" was deleted.')
@@ -193,6 +196,7 @@ class Dispatcher:
     # --- the fleet's word
 
     def instance_ready(self, member: Member) -> None:
+        self.scaler.evictor.started(member.version.function, member.start_s)
         self.balance(member.version.id)
         self._rebalance_waiting()  # a place to start is free
 
@@ -235,6 +239,8 @@ class Dispatcher:
                 if now >= member.drain_by:
                     self._fleet.stop(member)
         self.sweep()
+        for function in self.scaler.due(now):
+            self.sweep_function(function)
         told = self._saturated_told.items()
         self._saturated_told = {each: at for each, at in told if now - at < SATURATED_INTERVAL_S}
         self._away.complete(len(self._routers()) >= self._expected_routers)

@@ -17,6 +17,7 @@ from plat.tasks import cancel, spawn
 from pool.adoption import until_it_serves
 from pool.backoff import Backoff
 from pool.drivers.base import Driver, Exited, Kind, Running
+from pool.drivers.environment import needs_own_start
 from pool.health import Unreachable, UselessError, probe
 from pool.launcher import Launcher
 from pool.ledger import Ledger
@@ -91,7 +92,7 @@ class Fleet:
 
     def has_warm(self, version: VersionEntry) -> bool:
         """Whether a start would find a warm instance, and so need no more memory."""
-        return self._stock.has(Kind.of(version.spec))
+        return not needs_own_start(version.spec) and self._stock.has(Kind.of(version.spec))
 
     def memory_mb(self) -> int:
         """What all instances may use; of those that are being stopped it is free in a moment."""
@@ -133,7 +134,8 @@ class Fleet:
         The observer hears how it went; the task gives the error.
         """
         assert not self.closing, "a start after the end"
-        warm = self._stock.take(Kind.of(version.spec), time.monotonic())
+        own = needs_own_start(version.spec)
+        warm = None if own else self._stock.take(Kind.of(version.spec), time.monotonic())
         if warm is None:
             member = Member(secrets.token_hex(8), version, State.STARTING)
         else:

@@ -12,14 +12,19 @@ Send = Callable[[str, ToRouter], None]
 """A message for one router, by name."""
 
 
+Used = Callable[[str, Allotment, float], None]
+"""A function's instance is about to be used: who learns from that."""
+
+
 class Granting:
     """Of all versions."""
 
-    def __init__(self, fleet: Fleet, ledger: Ledger, demands: Demands, send: Send) -> None:
+    def __init__(self, fleet: Fleet, ledger: Ledger, demands: Demands, send: Send, used: Used) -> None:
         self._fleet = fleet
         self._ledger = ledger
         self._demands = demands
         self._send = send
+        self._used = used
 
     def grant(self, version_id: str) -> None:
         """What is home, to those who wait."""
@@ -30,6 +35,7 @@ class Granting:
                 assert member is not None, "an account without an instance"
                 self._send(router, Grant(member.id, version_id, member.address, allotment.slots))
                 self._demands.granted(version_id, router, allotment.slots)
+                self._used(member.version.function, allotment, now)
 
     def reclaim(self, version_id: str) -> None:
         """Ask back what lies with routers that do not wait; of those that wait, what is over their share."""

@@ -19,12 +19,16 @@ class Allotment(NamedTuple):
     router: str
     instance: str
     slots: int
+    woken: bool = False
+    """No call could be in the instance before."""
+    idle_since: float | None = None
+    """Of one that was woken: when it was last used; None: never."""
 
 
 class Account:
     """The slots of one instance."""
 
-    __slots__ = ("granting", "held", "instance", "last_used", "reclaimed", "total", "version")
+    __slots__ = ("granting", "held", "instance", "last_used", "reclaimed", "total", "used", "version")
 
     def __init__(self, instance: str, version: str, total: int, now: float) -> None:
         self.instance = instance
@@ -36,6 +40,8 @@ class Account:
         """Part of `held` that was asked back and has not come."""
         self.granting = True
         self.last_used = now
+        self.used = False
+        """Whether a router has held a slot of it."""
 
     def home(self, router: str) -> int:
         """Slots that can be granted to the router now."""
@@ -72,6 +78,7 @@ class Ledger:
     def adopt(self, instance: str, version: str, total: int, now: float) -> None:
         """An instance from before our time: who holds its slots is known only of those who said so."""
         self.open(instance, version, total, now)
+        self._accounts[instance].used = True
         held = self._accounts[instance].held
         held[UNKNOWN_ROUTER] = total or UNLIMITED_SLOTS
         for router, claims in self._claims.items():
@@ -105,9 +112,12 @@ class Ledger:
             free = account.home(router)
             slots = free if account.total == 0 else min(free, wanted)
             if slots > 0:
+                woken, idle_since = account.settled, account.last_used if account.used else None
                 account.held[router] = account.held.get(router, 0) + slots
-                account.last_used = now
-                granted.append(Allotment(router, account.instance, slots))
+                account.last_used, account.used = now, True
+                granted.append(
+                    Allotment(router, account.instance, slots, woken, idle_since if woken else None)
+                )
                 wanted -= slots
         return granted
 

@@ -24,6 +24,8 @@ class Member:
         self.died: asyncio.Future[Exited] = asyncio.get_running_loop().create_future()
         self.ready_at = float("-inf")
         """Monotonic; of one that was adopted it is not known."""
+        self.start_s = 0.0
+        """What its start took, from the need to ready."""
         self.drain_by = float("inf")
         self.stopping = False
         self.resuming = False

@@ -18,8 +18,9 @@ from plat.logs import get_logger
 from pool.decisions import Decisions
 from pool.demand import Demands
 from pool.eviction import Candidate, Evictor, GreedyDual
+from pool.expectations import Expectations
 from pool.fleet import Fleet
-from pool.ledger import Ledger
+from pool.ledger import Allotment, Ledger
 from pool.lifecycle import ON_THE_WAY, State
 from pool.member import Member
 from pool.scaling import NO_LIMIT, Decision, IdleInstance, Need, decide
@@ -46,6 +47,7 @@ class Scaler:
         demands: Demands,
         *,
         memory_mb: int,
+        learned: bool,
         drain: Callable[[Member], None],
     ) -> None:
         self._table = table
@@ -56,6 +58,7 @@ class Scaler:
         self._drain = drain
         self._trials: dict[str, VersionEntry] = {}
         self._minimums = Minimums()
+        self._expectations = Expectations(learned=learned)
         self.decisions = Decisions()
         self.evictor: Evictor = GreedyDual()
         self.starts_are_held = False
@@ -84,6 +87,7 @@ class Scaler:
         need = self._need(version, function)
         decision = decide(need, time.monotonic())
         for instance in decision.stop:
+            self._note_stop(instance, function)
             self._with(instance, self._drain)
         for instance in decision.pause:
             self._with(instance, self._fleet.pause)
@@ -105,6 +109,34 @@ class Scaler:
     def minimum(self, function: FunctionEntry) -> int:
         """Instances of the function to keep ready now."""
         return self._minimums.of(function, datetime.now())
+
+    # --- what is learned
+
+    def used(self, function: str, allotment: Allotment, now: float) -> None:
+        """Slots of an instance go to a router whose calls wait."""
+        self.evictor.used(function, now)
+        if allotment.woken:
+            self._expectations.used(function, allotment.idle_since, now)
+
+    def due(self, now: float) -> list[FunctionEntry]:
+        """Functions that are expected to be called from about now on."""
+        functions = [self._table.function(name) for name in self._expectations.due(now)]
+        return [each for each in functions if each is not None and not each.stopped]
+
+    def forget(self, function: str) -> None:
+        """It was deleted."""
+        self.decisions.forget(function)
+        self._expectations.forget(function)
+
+    def _note_stop(self, instance: str, function: FunctionEntry | None) -> None:
+        account = self._ledger.account(instance)
+        if function is not None and account is not None and account.used:
+            self._expectations.stopped(function, account.last_used, time.monotonic())
+
+    def _wanted(self, function: FunctionEntry, *, room: bool) -> int:
+        """Its minimum, and one if a call is expected and it drives nobody out."""
+        expected = room and self._expectations.is_expected(function.name, time.monotonic())
+        return max(self.minimum(function), int(expected))
 
     def _with(self, instance: str, do: Callable[[Member], None]) -> None:
         member = self._fleet.get(instance)
@@ -131,9 +163,9 @@ class Scaler:
         return Need(
             live=is_live(function, version) or trial,
             stopped=function is not None and function.stopped and not trial,
-            min=self.minimum(function) if function else 0,
+            min=self._wanted(function, room=self._fits(version)) if function else 0,
             max=maximum,
-            idle_s=function.idle_s if function else 0,
+            idle_s=self._expectations.idle_s(function) if function else 0,
             pause_after_s=function.pause_after_s if function else None,
             concurrency=version.spec.concurrency,
             queued=self._demands.outstanding(version.id),
@@ -172,6 +204,11 @@ class Scaler:
             return enough
         evictable_mb = self._fleet.warm_memory_mb() + sum(each.memory_mb for each in self._candidates())
         return max(0, (free_mb + evictable_mb) // size_mb)
+
+    def _fits(self, version: VersionEntry) -> bool:
+        """Whether one more, or the one that is there, needs nobody to go."""
+        there = self._fleet.has_warm(version) or bool(self._fleet.members(version.id))
+        return there or self.free_mb() >= version.spec.memory_mb
 
     def _make_room(self, version: VersionEntry) -> bool:
         """Whether an instance of it fits now: what was sent away for it is as good as gone."""

@@ -82,6 +82,7 @@ class Pool:
             routers=self._links.names,
             expected_routers=settings.routers,
             memory_mb=settings.memory_mb or int(machine_memory_mb() * MEMORY_SHARE),
+            learned=settings.keep_alive == "learned",
         )
         self.dispatcher.scaler.starts_are_held = True
         changed = self.dispatcher.routes_changed
@@ -151,7 +152,9 @@ class Pool:
             return
         now = time.monotonic()
         self.stock.targets.know(self.table.kinds)
-        self.stock.refill(now, self.dispatcher.scaler.free_mb())
+        scaler = self.dispatcher.scaler
+        # Memory that comes free is for the calls that wait for it.
+        self.stock.refill(now, 0 if scaler.short else scaler.free_mb())
 
     async def open(self) -> None:
         await self._driver.open(self.listener())

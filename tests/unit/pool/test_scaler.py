@@ -351,3 +351,16 @@ async def test_a_window_that_is_closed_costs_no_decision(make: MakeRig) -> None:
     for _ in range(5):
         rig.tick()
     assert rig.dispatcher.scaler.decisions.of("f") == before
+
+
+async def test_a_version_that_a_warm_instance_cannot_serve_is_started(make: MakeRig) -> None:
+    """Its interpreter reads this variable at its start."""
+    entry = function()
+    spec = msgspec.structs.replace(entry.versions[0].spec, env={"PYTHONHASHSEED": "0"})
+    rig = await make(
+        msgspec.structs.replace(entry, versions=[msgspec.structs.replace(entry.versions[0], spec=spec)]),
+        warm=2,
+    )
+    await warm_up(rig)
+    assert len(await granted(rig)) == 1
+    assert (rig.driver.placed, rig.driver.starts) == ([], 1)

@@ -200,7 +200,7 @@ ages = st.lists(st.floats(0, 100), max_size=4)
 
 
 @given(counts, counts, st.integers(1, 6), counts, counts, ages, ages, st.integers(0, 4), st.booleans())
-def test_whatever_is_needed(
+def test_whatever_is_needed(  # noqa: PLR0917 - hypothesis fills them in
     queued: int,
     minimum: int,
     maximum: int,
