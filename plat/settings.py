@@ -88,7 +88,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     keep_alive: Literal["fixed", "learned"] = "learned"
     """How long idle instances stay: `idle_s`, or what each function's calls have taught (from 30 s on)."""
     memory_mb: Annotated[int, Meta(ge=0)] = 0
-    """What the limits of all instances may add up to; idle ones make room for others. 0: 90 % of the machine."""
+    """What all instances' limits may add up to; idle ones make room for others. 0: 90 % of the machine."""
     drain_s: Annotated[float, Meta(ge=0)] = 30
     """Seconds that calls in flight have to finish when the platform stops."""
     docker_network: str = "plat"
