@@ -69,6 +69,14 @@ TokenName = Annotated[
 ]
 TokenId = Annotated[str, Meta(pattern=r"^[a-z0-9]{1,32}$(?!\n)", description="lower-case letters and digits")]
 
+SecretName = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?!PLAT_)[A-Za-z_][A-Za-z0-9_]{0,127}$(?!\n)",
+        description="letters, digits and underscores, not a digit or PLAT_ first, at most 128 of them",
+    ),
+]
+
 Runtime = Literal["python", "node"]
 VersionState = Literal["building", "ready", "failed"]
 
@@ -155,7 +163,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
 class Access(Struct, frozen=True, forbid_unknown_fields=True):
     """Who may call."""
 
-    auth: Literal["token", "public"] = "token"
+    auth: Literal["token", "public", "jwt"] = "token"
 
 
 class FunctionSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -169,6 +177,15 @@ class FunctionSpec(Struct, frozen=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
     access: Access = Access()
     env: dict[EnvName, EnvValue] = field(default_factory=dict)
+    secrets: Annotated[list[SecretName], Meta(max_length=100)] = field(default_factory=list)
+    """Names only: each becomes an environment variable of that name, kept with `plat secret set`."""
+
+    def __post_init__(self) -> None:
+        for number, name in enumerate(self.secrets):
+            if name in self.env:
+                raise ValueError(f'secrets[{number}] = "{name}": env has that name too, leave out one of them')
+            if name in self.secrets[:number]:
+                raise ValueError(f'secrets[{number}] = "{name}": expected each name once')
 
 
 class VersionSpec(Struct, frozen=True, gc=False):
@@ -182,6 +199,8 @@ class VersionSpec(Struct, frozen=True, gc=False):
     memory_mb: int
     cpu: float
     env: dict[str, str]
+    secrets: tuple[str, ...] = ()
+    """Their names."""
 
     @classmethod
     def of(cls, spec: FunctionSpec) -> "VersionSpec":
@@ -194,6 +213,7 @@ class VersionSpec(Struct, frozen=True, gc=False):
             memory_mb=spec.limits.memory_mb,
             cpu=spec.limits.cpu,
             env=spec.env,
+            secrets=tuple(spec.secrets),
         )
 
 
@@ -384,6 +404,65 @@ class TokenPage(Struct, frozen=True):
 
 class UserPage(Struct, frozen=True):
     items: list[User]
+    next: str | None
+
+
+class SecretRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What `PUT /v1/secrets/<name>` takes."""
+
+    value: EnvValue
+
+    def __repr__(self) -> str:
+        return "SecretRequest(value not shown)"
+
+
+class Secret(Struct, frozen=True, kw_only=True):
+    """A secret as the API shows it: never its value."""
+
+    name: SecretName
+    created_at: datetime
+    updated_at: datetime
+    key: str
+    """The id of the key that it is encrypted with."""
+
+
+class SecretPage(Struct, frozen=True):
+    items: list[Secret]
+    next: str | None
+
+
+class KeyRotation(Struct, frozen=True):
+    """The answer to a rotation: with which key how many secrets are encrypted from now on."""
+
+    key: str
+    secrets: int
+
+
+class AuditEntry(Struct, frozen=True, kw_only=True):
+    """Who changed what, or tried to. Entries are never changed and never removed."""
+
+    id: Annotated[int, Meta(ge=1)]
+    at: datetime
+    actor: str | None
+    """The id of the token; null where it was no valid one."""
+    owner: str | None
+    """The user that the token belongs to."""
+    address: str
+    """Where the request came from."""
+    action: str
+    """The operation's name: `deploy`, `set_live`, `create_token`, ..."""
+    function: str | None
+    object: str | None
+    """What else it was about: a token's id, a user's or secret's name, a version's number."""
+    outcome: str
+    """`ok`, or the code of the error."""
+    call_id: str
+    unrecorded: int = 0
+    """Failures before this one that came too fast to be written down one by one."""
+
+
+class AuditPage(Struct, frozen=True):
+    items: list[AuditEntry]
     next: str | None
 
 

@@ -57,11 +57,13 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Seconds that such a body has besides."""
     send_timeout_s: Annotated[float, Meta(gt=0)] = 60
     """Seconds in which a client must take some of what is written to it; else it is cut (decision 3)."""
-    jwt_secret: Annotated[str, Meta(min_length=32)] | None = None
+    jwt_secret: Annotated[str, Meta(min_length=32, description="text of at least 32 characters")] | None = (
+        None
+    )
     """What JSON Web Tokens with HS256 are signed with, at least 32 characters (RFC 7518, 3.2)."""
     jwt_public_keys: str = ""
     """Public keys in PEM, one after another, or the path of a file with them: RS256, ES256, EdDSA."""
-    jwt_jwks_url: Annotated[str, Meta(pattern=r"^(https?://\S+)?$")] = ""
+    jwt_jwks_url: Annotated[str, Meta(pattern=r"^(https?://\S+)?$", description="an http or https URL")] = ""
     """Where public keys are published (RFC 7517); fetched at start, every five minutes, and when needed."""
     jwt_issuer: str = ""
     """What `iss` must be; empty: anything."""

@@ -5,6 +5,7 @@ Decides only. Both paths of the router (streaming now, the fast path of DESIGN 5
 
 from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
+from router.bearers import Bearers, NoBearers
 from router.identity import Identities, Identity
 from router.limits import Limiter
 from router.routes import RouteTable, no_version
@@ -18,10 +19,17 @@ class Admission:
     """Asks the tables in order, until one refuses."""
 
     def __init__(
-        self, routes: RouteTable, identities: Identities, limiter: Limiter, body_limit_bytes: int
+        self,
+        routes: RouteTable,
+        identities: Identities,
+        limiter: Limiter,
+        body_limit_bytes: int,
+        bearers: Bearers | None = None,
     ) -> None:
         self.routes = routes
         self._identities = identities
+        self.bearers: Bearers = bearers or NoBearers()
+        """Of JSON Web Tokens."""
         self._limiter = limiter
         self.body_limit_bytes = body_limit_bytes
 
@@ -35,9 +43,12 @@ class Admission:
             return self.routes.missing(target.name)
         identity: Identity | None = None
         if route.auth != "public":
-            identity = self._identities.of(authorization, now)
+            identity = self._identities.of(authorization, now) if route.auth != "jwt" else None
             if identity is None:
-                return _unauthorized(route.name)
+                who = self._bearer(route, authorization, now)
+                if isinstance(who, PlatError):
+                    return who
+                identity = who
             if not identity.may_invoke(route.name):
                 return _forbidden(route.name)
         version = self.routes.version(route, target.qualifier)
@@ -48,6 +59,12 @@ class Admission:
             if wait_s:
                 return _rate_limited(route.name, route.rate, wait_s)
         return route, version, identity
+
+    def _bearer(self, route: Route, authorization: str | None, now: float) -> Identity | PlatError:
+        """Who has sent no token of the platform's."""
+        if route.auth == "jwt":
+            return self.bearers.of(authorization, now)
+        return _unauthorized(route.name)
 
     def check_length(self, length: int | None) -> None:
         """Raises `body_too_large` for a body known to be over the limit, before any of it is read."""

@@ -13,7 +13,8 @@ from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from plat.tasks import spawn
 from router.answers import Answer, refusal
-from router.calls import CLIENT_GONE, Held, give_back, idle_connection
+from router.bearers import UnknownKeyError
+from router.calls import CLIENT_GONE, SEES_AUTHORIZATION, Held, give_back, idle_connection
 from router.clients import BODY_LIMIT_BYTES, Clients
 from router.http1 import BadResponseError
 from router.recognise import Recognised, may_become
@@ -178,7 +179,7 @@ class FastConnection(asyncio.Protocol):
         self._body = data[end : end + length]
         self._buffer = data[end + length :]
         self._request = request
-        self._begin(request)
+        self._begin(request, data)
 
     def _wait_for_more(self, data: bytes, *, needed: int) -> None:
         self._buffer = data
@@ -196,14 +197,18 @@ class FastConnection(asyncio.Protocol):
         handler.connection_made(self._transport)
         handler.data_received(data)
 
-    def _begin(self, request: Recognised) -> None:
+    def _begin(self, request: Recognised, data: bytes) -> None:
+        """`data`: all that has come, from the request on."""
         calls = self._clients.calls
         self._started = now = time.monotonic()
         self._call_id = request.call_id or self._clients.call_id()
         self._is_retry = False
         admitted = calls.admit(request.target, request.authorization, now)
         if isinstance(admitted, PlatError):
-            self._refuse(admitted, request.target.name)
+            if isinstance(admitted, UnknownKeyError):
+                self._hand_over(data)  # there it can wait for the key
+            else:
+                self._refuse(admitted, request.target.name)
             return
         self._route, self._version, _ = admitted
         instance = calls.slots.take(self._version.id, now)
@@ -260,7 +265,7 @@ class FastConnection(asyncio.Protocol):
         self._upstream = upstream
         self._answer = None
         request = self._request
-        forward = request.forward_authorized if self._route.auth == "public" else request.forward
+        forward = request.forward_authorized if self._route.auth in SEES_AUTHORIZATION else request.forward
         deadline_ms = (now + self._clients.epoch_s + self._version.timeout_s) * 1000
         upstream.begin(
             self,

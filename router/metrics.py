@@ -44,6 +44,8 @@ class Metrics:
         self._queue = Histogram()
         self._rate_limited: dict[str, int] = {}
         self._upstream_errors: dict[tuple[str, str], int] = {}
+        self.jwks_fetches: dict[str, int] = {}
+        """By result; whoever fetches counts."""
 
     def call_ended(self, function: str, status: int, seconds: float) -> None:
         calls = self._calls.get(function)
@@ -92,6 +94,9 @@ class Metrics:
         for (function, reason), count in self._upstream_errors.items():
             labels = (("function", function), ("reason", reason))
             lines.append(_sample("plat_upstream_errors_total", labels, count))
+        lines += _header("plat_jwks_fetches_total", "counter", "Fetches of the keys of JSON Web Tokens.")
+        for result, count in self.jwks_fetches.items():
+            lines.append(_sample("plat_jwks_fetches_total", (("result", result),), count))
         return "\n".join(lines) + "\n"
 
 

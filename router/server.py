@@ -6,6 +6,7 @@ import re
 import secrets
 import time
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -17,6 +18,7 @@ from plat.tasks import cancel, spawn
 from plat.web import call_id_of, problem_response, start_site
 from router import compiled
 from router.admission import Admission
+from router.bearers import Bearers, NoBearers
 from router.calls import Calls
 from router.clients import Clients
 from router.control import ControlProxy, is_control
@@ -28,6 +30,9 @@ from router.metrics import Metrics
 from router.pace import LeastRate
 from router.streaming import Streaming
 from router.target import FUNCTION_PREFIX, origin_form
+
+if TYPE_CHECKING:
+    from router.jwks import Jwks
 
 log = get_logger(__name__)
 
@@ -55,10 +60,17 @@ class Router:
         name = f"router-{index}-{secrets.token_hex(4)}"
         self._limiter = Limiter(settings.routers)
         self._metrics = Metrics()
+        self._bearers, self._jwks = bearers(settings)
+        if self._jwks is not None:
+            self._metrics.jwks_fetches = self._jwks.fetches
         self.link = PoolLink(name, settings.pool, clock=time.monotonic, queue_limit=settings.queue_limit)
         calls = Calls(
             admission=Admission(
-                self.link.routes, self.link.identities, self._limiter, settings.body_limit_bytes
+                self.link.routes,
+                self.link.identities,
+                self._limiter,
+                settings.body_limit_bytes,
+                self._bearers,
             ),
             slots=self.link.slots,
             pool=self.link,
@@ -79,7 +91,7 @@ class Router:
             read_bufsize=READ_BUFFER_BYTES,
         )
         self.clients = Clients(calls, self.server, settings.connection_limit)
-        self.link.identities.epoch_s = self.clients.epoch_s
+        self._set_clock()
         upload_limit_bytes = max(settings.body_limit_bytes, settings.archive_limit_bytes)
         self._control = ControlProxy(settings.control, upload_limit_bytes, least_rate)
 
@@ -110,7 +122,16 @@ class Router:
             self.link.slots.forget_empty()
             self._limiter.keep(self.link.routes.__contains__)
             self.clients.tick(now)
-            self.link.identities.epoch_s = self.clients.epoch_s
+            self._set_clock()
+
+    def _set_clock(self) -> None:
+        """Tokens end by the machine's clock, which may be set at any time."""
+        self.link.identities.epoch_s = self._bearers.epoch_s = self.clients.epoch_s
+
+    async def keep_keys(self) -> None:
+        """Fetch the keys of JSON Web Tokens, if they come from somewhere. For ever, or not at all."""
+        if self._jwks is not None:
+            await self._jwks.run()
 
     async def drain(self, drain_s: float) -> None:
         """Calls in flight finish, for `drain_s` seconds at most. Nothing listens any more."""
@@ -144,6 +165,15 @@ class Router:
         return min(HOLD_S, route.idle_s / 2) if route else 0.0
 
 
+def bearers(settings: Settings) -> tuple[Bearers, "Jwks | None"]:
+    """Who has no JSON Web Tokens loads no library for them: 10 MB and 0.1 s."""
+    if not (settings.jwt_secret or settings.jwt_public_keys or settings.jwt_jwks_url):
+        return NoBearers(), None
+    from router.jwt_setup import bearers_of  # noqa: PLC0415
+
+    return bearers_of(settings)
+
+
 def _misread(request: web.BaseRequest) -> str | None:
     """What is wrong with a request that aiohttp reads, but others would read in another way."""
     if request.version < (1, 0):  # the parser takes a request line without a version for HTTP/0.9
@@ -153,6 +183,8 @@ def _misread(request: web.BaseRequest) -> str | None:
     encodings = [each.lower() for each in request.headers.getall("Transfer-Encoding", ())]
     if encodings not in ([], ["chunked"]):
         return f"The only Transfer-Encoding is chunked, not {', '.join(encodings)!r}."
+    if len(request.headers.getall("Authorization", ())) > 1:
+        return "The header Authorization is there more than once."
     for host in request.headers.getall("Host", ()):
         if not _HOST.fullmatch(host):
             return f"The Host header {host[:80]!a} names no host."
@@ -191,6 +223,7 @@ async def serve(settings: Settings, stop: asyncio.Event, *, index: int = 0) -> N
     compiled.check()
     router = Router(settings, index)
     tasks = [spawn(router.link.run(), "pool link"), spawn(router.tick(), "router tick")]
+    tasks.append(spawn(router.keep_keys(), "fetch JWKS keys"))
     runner = web.ServerRunner(router.server, handle_signals=False, shutdown_timeout=settings.drain_s)
     admin = await start_site(admin_app(router), Address(path=str(settings.run_dir / f"router-{index}.sock")))
     await runner.setup()

@@ -13,7 +13,8 @@ from aiohttp import web
 from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from plat.web import call_id_of, problem_response
-from router.calls import CLIENT_GONE, Calls, Held
+from router.bearers import UnknownKeyError
+from router.calls import CLIENT_GONE, SEES_AUTHORIZATION, Calls, Held
 from router.exchange import Exchange, Sent, SilenceError, request_headers
 from router.http1 import BadResponseError, Headers, write_request_head
 from router.pace import LeastRate
@@ -38,7 +39,11 @@ class Streaming:
         try:
             target = parse_target(path)
             name = target.name
-            admitted = self._calls.admit(target, request.headers.get("Authorization"), started)
+            authorization = request.headers.get("Authorization")
+            admitted = self._calls.admit(target, authorization, started)
+            if isinstance(admitted, UnknownKeyError):
+                await self._calls.admission.bearers.refresh()
+                admitted = self._calls.admit(target, authorization, time.monotonic())
             if isinstance(admitted, PlatError):
                 raise admitted
             self._calls.admission.check_length(request.content_length)
@@ -168,8 +173,8 @@ class _Call:
         return write_request_head(request.method, self._target.path, headers)
 
     def _left_out(self) -> frozenset[bytes]:
-        """Client headers that the platform replaces, and its own token, which no function may see."""
-        return _REPLACED if self._route.auth == "public" else _REPLACED | {b"authorization"}
+        """Client headers that the platform replaces, and its own tokens, which no function may see."""
+        return _REPLACED if self._route.auth in SEES_AUTHORIZATION else _REPLACED | {b"authorization"}
 
     # --- after
 

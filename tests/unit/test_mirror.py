@@ -26,6 +26,7 @@ WITHOUT: dict[str, str] = {
     "pool/drivers/docker_engine.py": DOING + "tests/integration/pool/test_docker.py",
     "pool/drivers/docker_network.py": DOING + "tests/integration/pool/test_docker.py",
     "router/downstream.py": DOING + "tests/integration/router/test_malformed.py",
+    "router/jwks.py": DOING + "tests/integration/router/test_jwks.py",
     "router/server.py": DOING + "tests/integration/router/test_stop.py",
     "router/unsent.py": DOING + "tests/integration/router/test_slow_readers.py",
     "router/tunnel.py": DOING + "tests/integration/router/test_websocket.py",

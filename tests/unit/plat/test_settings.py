@@ -63,6 +63,12 @@ def test_a_file_is_refused_too(tmp_path: Path, content: str, said: str) -> None:
     assert said in str(refused.value)
 
 
+def test_a_secret_that_is_wrong_is_not_shown() -> None:
+    with pytest.raises(SettingsError, match=r"length >= 32|at least 32") as refused:
+        load({}, {"PLAT_JWT_SECRET": "hunter2"})
+    assert "hunter2" not in str(refused.value)
+
+
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="No such file"):
         load({}, {}, tmp_path / "nowhere.toml")

@@ -37,7 +37,16 @@ def test_every_family_has_its_type_and_help() -> None:
         "plat_queued": ("gauge", True),
         "plat_rate_limited": ("counter", True),
         "plat_upstream_errors": ("counter", True),
+        "plat_jwks_fetches": ("counter", True),
     }
+
+
+def test_fetches_of_keys_by_result() -> None:
+    metrics = Metrics()
+    metrics.jwks_fetches = {"ok": 2, "failed": 1}
+    values = samples(metrics)
+    assert values[("plat_jwks_fetches_total", (("result", "failed"),))] == 1
+    assert values[("plat_jwks_fetches_total", (("result", "ok"),))] == 2
 
 
 def test_calls_by_function_and_status() -> None:
