@@ -220,6 +220,7 @@ async def test_a_client_that_has_taken_everything_is_not_waited_for_any_more(
     stop_reading(wire)
     await wire.send(get())
     await until(lambda: large.sent > 0)
+    await asyncio.sleep(0.3)  # it is blocked by now, and not yet cut
     go_on_reading(wire)
     assert len((await wire.answer()).body) == SIZE
     instance.behave = say_ok

@@ -6,8 +6,8 @@ import asyncio
 class MemoryTransport(asyncio.Transport):
     """The other side is the test: it calls the protocol's methods itself."""
 
-    def __init__(self) -> None:
-        super().__init__({"peername": ("192.0.2.1", 1234)})
+    def __init__(self, **extra_info: object) -> None:
+        super().__init__({"peername": ("192.0.2.1", 1234), **extra_info})
         self.written = b""
         self.ended = ""
         """`close`, `abort`, `eof`, or nothing yet."""
