@@ -12,10 +12,11 @@ START_S = 60.0
 
 
 class Engine:
-    """`dockerd --live-restore`: containers outlive it, as on a well-kept server."""
+    """A dockerd. With `live_restore` containers outlive it, as on a well-kept server."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, live_restore: bool = True) -> None:
         folder.mkdir(parents=True)
+        self._live_restore = live_restore
         self._folder = folder
         self.host = f"unix://{folder}/docker.sock"
         self._process: subprocess.Popen[bytes] | None = None
@@ -29,7 +30,7 @@ class Engine:
             "dockerd",
             "-H",
             self.host,
-            "--live-restore",
+            f"--live-restore={'true' if self._live_restore else 'false'}",
             "--bridge=none",
             "--iptables=false",
         ]
@@ -54,6 +55,23 @@ class Engine:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
         (self._folder / "pid").unlink(missing_ok=True)
+        self._wait_for_containerd()
+
+    def _wait_for_containerd(self) -> None:
+        """It dies with its engine, a moment later: an engine started meanwhile would wait for it in vain."""
+        file = self._folder / "exec" / "containerd" / "containerd.pid"
+        pid = int(file.read_text())
+        deadline = time.monotonic() + START_S
+        while Path(f"/proc/{pid}/exe").exists():
+            assert time.monotonic() < deadline, "containerd outlives its engine"
+            time.sleep(0.05)
+        file.unlink(missing_ok=True)
+
+    def end(self) -> None:
+        """SIGTERM: without live restore its containers are stopped first."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(60)
 
     def stop(self) -> None:
         """Everything ends: containers, containerd, the engine."""
@@ -63,8 +81,7 @@ class Engine:
         containers = self.docker("ps", "-aq").stdout.decode().split()
         if containers:
             self.docker("rm", "-f", *containers)
-        self._process.terminate()
-        self._process.wait(60)
+        self.end()
         for mount in reversed(self._mounts()):
             subprocess.run(["umount", "-l", mount], check=True)
 
@@ -90,8 +107,8 @@ class Engine:
 
 
 @contextmanager
-def engine(folder: Path) -> Iterator[Engine]:
-    running = Engine(folder)
+def engine(folder: Path, *, live_restore: bool = True) -> Iterator[Engine]:
+    running = Engine(folder, live_restore=live_restore)
     running.start()
     try:
         yield running

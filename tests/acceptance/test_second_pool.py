@@ -2,11 +2,23 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.acceptance.platform import PLAT, Platform, instance_containers, instance_processes
+import pytest
+
+from tests.acceptance.platform import PLAT, Platform, instance_containers, instance_processes, platform
+
+INSTANCES = 3
+"""The function's, and two warm ones."""
 
 GOOD = 'def handler(event, context):\n    return "good"\n'
+
+
+@pytest.fixture(scope="module")
+def plat(folder: Path, driver: str) -> Iterator[Platform]:
+    with platform(folder / driver, driver, PLAT_WARM_LIMIT="2") as running:
+        yield running
 
 
 def found(plat: Platform) -> dict[str, object]:
@@ -46,5 +58,6 @@ def test_the_second_is_refused(plat: Platform) -> None:
 
 def _at_rest(plat: Platform) -> bool:
     """The warm instances are there, so that nothing comes of itself meanwhile."""
-    folders = list((plat.data / "run" / "instances").glob("*/http.sock"))
-    return len(folders) == 3
+    folders = list((plat.data / "run" / "instances").iterdir())
+    sockets = [each for each in folders if (each / "http.sock").exists()]
+    return len(folders) == len(sockets) == INSTANCES
