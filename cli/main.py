@@ -30,6 +30,8 @@ COMMANDS = {
     "rollback": "cli.functions:rollback",
     "delete": "cli.functions:delete",
     "simulate": "cli.simulate:simulate",
+    "token": "cli.token:token",
+    "user": "cli.user:user",
     "completion": "cli.completion:completion",
     "router": "cli.services:router",
     "core": "cli.services:core",

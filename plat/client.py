@@ -28,6 +28,7 @@ from plat.credentials import find_access
 from plat.decoding import UNREADABLE
 from plat.errors import PlatError
 from plat.model import (
+    CreatedToken,
     DecisionList,
     DecisionView,
     Function,
@@ -37,6 +38,12 @@ from plat.model import (
     InstanceList,
     LiveChange,
     LogLine,
+    Token,
+    TokenPage,
+    TokenRequest,
+    User,
+    UserPage,
+    UserRequest,
     Version,
     VersionPage,
     is_function_name,
@@ -60,6 +67,8 @@ __all__ = ["Answer", "PlatClient", "RefusedError", "StreamedAnswer", "Unreachabl
 Versions = list[Version]
 Instances = list[Instance]
 Decisions = list[DecisionView]
+Tokens = list[Token]
+Users = list[User]
 Data = bytes | str | Path | AsyncIterator[bytes] | None
 _NO_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
 
@@ -158,6 +167,29 @@ class PlatClient:
         async with self._request("GET", path, timeout=_NO_LIMIT) as response:
             async for line in _lines(StreamedAnswer(response).chunks()):
                 yield _decoded(line, LogLine, response)
+
+    async def create_token(self, wanted: TokenRequest) -> CreatedToken:
+        """The answer is the only one that has the token itself."""
+        return await self._call("POST", "/v1/tokens", CreatedToken, wanted)
+
+    async def tokens(self) -> Tokens:
+        """Those that this client's token may see, by id."""
+        return [token async for token in self._pages("/v1/tokens", TokenPage)]
+
+    async def revoke_token(self, identity: str) -> None:
+        async with self._request("DELETE", f"/v1/tokens/{quote(identity, safe='')}"):
+            pass
+
+    async def create_user(self, name: str) -> User:
+        return await self._call("POST", "/v1/users", User, UserRequest(name=name))
+
+    async def users(self) -> Users:
+        return [user async for user in self._pages("/v1/users", UserPage)]
+
+    async def delete_user(self, name: str) -> None:
+        """With all that user's tokens."""
+        async with self._request("DELETE", f"/v1/users/{quote(name, safe='')}"):
+            pass
 
     async def invoke(
         self,
