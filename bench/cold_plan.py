@@ -29,6 +29,8 @@ class Calls(Struct, frozen=True):
     created: tuple[int, int, int]
     stocked: tuple[int, int]
     """At the medium and the fast rate."""
+    imports: int
+    """At the slow rate, of functions with imports."""
     paused: int
     """Functions whose instances are paused; called again and again."""
 
@@ -49,8 +51,8 @@ class Plan(Struct, frozen=True):
 
 FULL = Plan(
     calls={
-        "process": Calls(45, 50, 100, created=(15, 30, 50), stocked=(30, 50), paused=50),
-        "docker": Calls(30, 30, 50, created=(10, 15, 20), stocked=(20, 40), paused=30),
+        "process": Calls(45, 50, 100, created=(15, 30, 50), stocked=(30, 50), imports=12, paused=50),
+        "docker": Calls(30, 30, 50, created=(10, 15, 20), stocked=(20, 40), imports=8, paused=30),
     },
     docker_runs=12,
     parts=25,
@@ -58,8 +60,8 @@ FULL = Plan(
 )
 QUICK = Plan(
     calls={
-        "process": Calls(6, 10, 0, created=(0, 10, 0), stocked=(0, 0), paused=6),
-        "docker": Calls(6, 5, 0, created=(0, 3, 0), stocked=(0, 0), paused=6),
+        "process": Calls(6, 10, 0, created=(0, 10, 0), stocked=(0, 0), imports=3, paused=6),
+        "docker": Calls(6, 5, 0, created=(0, 3, 0), stocked=(0, 0), imports=3, paused=6),
     },
     docker_runs=2,
     parts=8,

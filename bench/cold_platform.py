@@ -39,7 +39,7 @@ class Supply:
     def __init__(self, calls: Calls) -> None:
         self.counts = {
             COLD: calls.cold(),
-            IMPORTING: calls.slow + DISCARDED,
+            IMPORTING: calls.imports + DISCARDED,
             PAUSING: calls.paused,
         }
         self._left = {template: iter(names(template, count)) for template, count in self.counts.items()}

@@ -53,10 +53,10 @@ instance waits. Paused: it was paused. Warm: a started runtime without a functio
 default, refilled in the background; PLAT_WARM = {STOCK} in the row with the larger stock; where they come
 quicker than the stock is refilled, some are started anew, and the share of the warm ones is given). Create +
 start: PLAT_WARM = 0; with the process driver that is a fork of a runtime, as it always is. The handlers
-import nothing but in the row that says so (json and urllib.request). At 1/s the rungs of a driver take turns
-within each second. docker run: of the same image, a program that only ends, without network, one after the
-other; beside it create and start of a container through the engine's API. The first calls of each rung are
-discarded. All with {SMALL_BYTES} bytes sent.
+import nothing but in the row that says so (json and urllib.request). At 1/s free slot, paused and warm take
+turns within each second. docker run: of the same image, a program that only ends, without network, one after
+the other; beside it create and start of a container through the engine's API. The first calls of each rung
+are discarded. All with {SMALL_BYTES} bytes sent.
 """
 
 IN_TIME = 0.9
@@ -108,7 +108,7 @@ class _Driver:
     def measure(self) -> None:
         prepare(self._folder, self._supply)
         with ExitStack() as stack:
-            self._sources = [stack.enter_context(generator()) for _ in range(4)]
+            self._sources = [stack.enter_context(generator()) for _ in range(3)]
             with prepared(self._folder, self._driver, {}) as plat:
                 self._begin(plat, [COLD, IMPORTING, HOT, PAUSING])
                 self._in_turn(plat)
@@ -135,7 +135,7 @@ class _Driver:
             self._sources[0].perform(_order(plat, called, MEDIUM))
 
     def _in_turn(self, plat: Platform) -> None:
-        """At one call a second the machine is idle: the rungs share it."""
+        """At one call a second the machine is idle: the rungs share it, but only one of them is cold."""
         count = self._calls.slow
         self._paused(plat, self._result.row(case(self._driver, SLOW), PAUSED))
         self._calm(plat)
@@ -143,7 +143,6 @@ class _Driver:
             FREE: [HOT] * count,
             PAUSED: names(PAUSING, self._calls.paused)[:count],
             WARM: self._supply.take(COLD, count),
-            IMPORTS: self._supply.take(IMPORTING, count),
         }
         before = starts(metrics(plat))
         with ThreadPoolExecutor(len(called)) as threads:
@@ -154,6 +153,8 @@ class _Driver:
         for rung, done in zip(called, running, strict=True):
             _add(self._result.row(case(self._driver, SLOW), rung), done.result(), SLOW)
         self._note_share(self._result.row(case(self._driver, SLOW), WARM), before, plat)
+        self._calm(plat)
+        self._run(plat, IMPORTS, self._supply.take(IMPORTING, self._calls.imports), SLOW)
 
     def _one_by_one(self, plat: Platform) -> None:
         """The paused ones last: those called before take their time to be paused again."""
