@@ -25,6 +25,8 @@ from plat.feed import (
     Gone,
     Grant,
     Hello,
+    Lease,
+    Leased,
     Returned,
     Route,
     RouteVersion,
@@ -34,6 +36,7 @@ from plat.feed import (
     encode,
     whole_table,
 )
+from plat.leasing import Buckets
 from plat.parts import PACE_S
 from plat.tasks import cancel, spawn
 from plat.web import start_site
@@ -65,6 +68,7 @@ class Ledger:
     def __init__(self, functions: Iterable[FixedFunction]) -> None:
         self._functions = {each.name: each for each in functions}
         self._home = {each.name: each.slots for each in functions}
+        self._leases = Buckets(float("-inf"))
 
     def grants(self) -> list[ToRouter]:
         """All that is here."""
@@ -73,6 +77,8 @@ class Ledger:
     def answer(self, message: FromRouter) -> list[ToRouter]:
         """Instances have their function's name. One that a call failed at is granted no more."""
         match message:
+            case Lease(number, asks):
+                return [Leased(number, self._leases.lease("router", number, asks, time.monotonic()))]
             case Hello():
                 return [*self.grants()]
             case Demand(version, queued) if queued:

@@ -51,7 +51,8 @@ ERRORS: dict[str, ErrorKind] = {
     "handler_syntax_error": ErrorKind(422, "The handler's code has a syntax error", Fault.FUNCTION),
     "instance_start_failed": ErrorKind(422, "An instance of the version does not start", Fault.FUNCTION),
     "queue_full": ErrorKind(429, "Too many calls are waiting", Fault.CAPACITY),
-    "rate_limited": ErrorKind(429, "The function's rate limit is reached", Fault.CAPACITY),
+    "rate_limited": ErrorKind(429, "A rate limit is reached", Fault.CAPACITY),
+    "too_many_in_flight": ErrorKind(429, "The token has too many calls in flight", Fault.CAPACITY),
     "internal": ErrorKind(500, "The platform made a mistake", Fault.PLATFORM),
     "function_error": ErrorKind(500, "The function raised an error", Fault.FUNCTION),
     "instance_crashed": ErrorKind(502, "The instance ended during the call", Fault.INSTANCE),
@@ -87,8 +88,11 @@ class PlatError(Exception):
         retry_after_s: float | None = None,
         reason: str | None = None,
         traceback: str | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         super().__init__(detail)
+        self.headers = headers
+        """More headers of the answer, besides Retry-After."""
         self.kind = ERRORS[code]
         self.code = code
         self.detail = detail

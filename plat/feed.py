@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 from msgspec import Struct
 
+from plat.leasing import Answer, Ask
 from plat.model import VersionSpec, Window
 from plat.parts import in_parts
 
@@ -219,8 +220,16 @@ class MemoryPressure(Struct, frozen=True, tag="memory_pressure"):
     """Calls wait for memory that idle instances have: slots that are not in use should come home at once."""
 
 
+class Leased(Struct, frozen=True, tag="leased"):
+    """An answer to each ask of the `Lease` with this number."""
+
+    number: int
+    answers: list[Answer]
+
+
 ToRouter = (
     MemoryPressure
+    | Leased
     | Saturated
     | Routes
     | TokensPart
@@ -259,6 +268,8 @@ class Hello(Struct, frozen=True, tag="hello"):
 
     router: str
     held: list[Held]
+    leased: bool = False
+    """Whether it was ever leased tokens of a limit: a pool that has just started knows nothing of them."""
 
 
 class Demand(Struct, frozen=True, tag="demand"):
@@ -290,13 +301,20 @@ class Faulted(Struct, frozen=True, tag="faulted"):
     reason: str
 
 
+class Lease(Struct, frozen=True, tag="lease"):
+    """What the router says and wants of some limits (`plat.leasing`). `number` grows with each."""
+
+    number: int
+    asks: list[Ask]
+
+
 class TokensUsed(Struct, frozen=True, tag="tokens_used"):
     """When each token was used last, by its id, in seconds since 1970; told now and then."""
 
     at: dict[str, float]
 
 
-FromRouter = Hello | Demand | Returned | Faulted | TokensUsed
+FromRouter = Hello | Demand | Returned | Faulted | TokensUsed | Lease
 
 _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode

@@ -47,6 +47,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     public_url: str = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     database_url: str = ""
+    redis_url: str = ""
+    """Where limits are kept: `redis://`, `rediss://`, `unix://`, `redis+sentinel://`, `redis+cluster://`.
+    Empty: in the pool."""
     control_address: str = ""
     pool_address: str = ""
     builder_address: str = ""

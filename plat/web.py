@@ -38,6 +38,7 @@ def problem_headers(error: PlatError, call_id: str) -> dict[str, str]:
     headers = {"Content-Type": PROBLEM_CONTENT_TYPE, CALL_ID_HEADER: call_id, "Server": SERVER}
     if error.retry_after_s is not None:
         headers["Retry-After"] = retry_after_value(error.retry_after_s)
+    headers.update(error.headers)
     if error.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="plat"'
     return headers

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from plat.artifacts import FolderArtifacts
 from plat.errors import PlatError
-from plat.feed import FromRouter, TokensUsed, VersionEntry
+from plat.feed import FromRouter, Hello, Lease, TokensUsed, VersionEntry
 from plat.logs import get_logger
 from plat.model import DecisionList, InstanceList
 from plat.parts import SLICE
@@ -25,6 +25,7 @@ from pool.drivers.choice import choose_driver, make_driver
 from pool.feed import RouterLinks, follow_control
 from pool.fleet import Fleet
 from pool.launcher import Launcher
+from pool.leases import Leases
 from pool.ledger import Ledger
 from pool.lifecycle import State
 from pool.listing import Listing
@@ -88,6 +89,7 @@ class Pool:
         changed = self.dispatcher.routes_changed
         self._listing = Listing(driver, self.table, self.fleet, self.stock, changed)
         self._news = News(self.table, self.dispatcher, self.logbook.drop)
+        self._leases = Leases(settings.routers, time.monotonic())
         self._used = UsedTokens()
         self._links.received = self._received
         self._links.away = self.dispatcher.router_away
@@ -166,10 +168,15 @@ class Pool:
     # --- what others say
 
     def _received(self, router: str, message: FromRouter) -> None:
-        if isinstance(message, TokensUsed):
-            self._used.note(message.at)
-        else:
-            self.dispatcher.received(router, message)
+        match message:
+            case TokensUsed(at):
+                self._used.note(at)
+            case Lease():
+                self._links.send(router, self._leases.answer(router, message, time.monotonic()))
+            case _:
+                if isinstance(message, Hello):
+                    self._leases.router_here(router, leased=message.leased)
+                self.dispatcher.received(router, message)
 
     def listener(self) -> Listener:
         return Listener(

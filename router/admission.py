@@ -7,12 +7,19 @@ from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from router.bearers import Bearers, NoBearers
 from router.identity import Identities, Identity
-from router.limits import Limiter
+from router.limits import LeasedBucket, Limiter, PermitBucket
+from router.rate_headers import in_flight_headers, rate_headers
 from router.routes import RouteTable, no_version
 from router.target import Target
 
-Admitted = tuple[Route, RouteVersion, Identity | None]
-"""The function a call is for, its version, and who calls: None where anybody may."""
+Admitted = tuple[Route, RouteVersion, Identity | None, PermitBucket | None]
+"""The function a call is for, its version, who calls (None where anybody may), and whose permit it has.
+
+The permit is released when the call has ended.
+"""
+
+_UNKNOWN_S = 1.0
+"""What a call is told to wait where no store has said a word in time."""
 
 
 class Admission:
@@ -33,9 +40,12 @@ class Admission:
         self._limiter = limiter
         self.body_limit_bytes = body_limit_bytes
 
-    def admit(self, target: Target, authorization: str | None, now: float) -> Admitted | PlatError:
+    def admit(  # noqa: PLR0911 - one for each reason
+        self, target: Target, authorization: str | None, now: float, may_wait: bool = False
+    ) -> Admitted | PlatError | LeasedBucket:
         """The version the call goes to, or the reason why it may not go on.
 
+        A bucket, if it `may_wait`: among its `waiters`, for a token that may be on its way.
         Not raised: in a flood most calls are refused, and an exception costs more than the rest of it.
         """
         route = self.routes.get(target.name)
@@ -55,10 +65,34 @@ class Admission:
         if version is None:
             return no_version(route, target.qualifier)
         if route.rate is not None:
-            wait_s = self._limiter.take(route.name, route.rate, route.burst, now)
+            bucket = self._limiter.of_function(route, now)
+            wait_s = bucket.take(now)
             if wait_s:
-                return _rate_limited(route.name, route.rate, wait_s)
-        return route, version, identity
+                return bucket if wait_s < 0 and may_wait else _rate_limited("function", route, bucket, wait_s)
+        if identity is not None and (route.token_rate is not None or route.token_max_in_flight is not None):
+            return self._admit_caller(route, version, identity, now, may_wait)
+        return route, version, identity, None
+
+    def _admit_caller(
+        self, route: Route, version: RouteVersion, identity: Identity, now: float, may_wait: bool
+    ) -> Admitted | PlatError | LeasedBucket:
+        """By the limits of this token alone. Whoever is refused gives back what other limits gave."""
+        taken = [self._limiter.of_function(route, now)] if route.rate is not None else []
+        if route.token_rate is not None:
+            bucket = self._limiter.of_caller(route, identity.id, now)
+            wait_s = bucket.take(now)
+            if wait_s:
+                _put_back(taken)
+                return bucket if wait_s < 0 and may_wait else _rate_limited("token", route, bucket, wait_s)
+            taken.append(bucket)
+        if route.token_max_in_flight is None:
+            return route, version, identity, None
+        permits = self._limiter.permits(route, identity.id, now)
+        wait_s = permits.take(now)
+        if wait_s:
+            _put_back(taken)
+            return permits if wait_s < 0 and may_wait else _too_many_in_flight(route, permits, wait_s)
+        return route, version, identity, permits
 
     def _bearer(self, route: Route, authorization: str | None, now: float) -> Identity | PlatError:
         """Who has sent no token of the platform's."""
@@ -83,6 +117,26 @@ def _forbidden(name: str) -> PlatError:
     return PlatError("forbidden", f'The token is valid, but without the scope "invoke:{name}".')
 
 
-def _rate_limited(name: str, rate: float, wait_s: float) -> PlatError:
-    detail = f'"{name}" takes {rate:g} calls a second; that is reached.'
-    return PlatError("rate_limited", detail, retry_after_s=wait_s)
+def _put_back(taken: list[LeasedBucket]) -> None:
+    for bucket in taken:
+        bucket.put_back()
+
+
+def _rate_limited(policy: str, route: Route, bucket: LeasedBucket, wait_s: float) -> PlatError:
+    wait_s = wait_s if wait_s > 0 else _UNKNOWN_S
+    whose = "" if policy == "function" else " of one token"
+    return PlatError(
+        "rate_limited",
+        f'"{route.name}" takes {bucket.rate:g} calls a second{whose}; that is reached.',
+        retry_after_s=wait_s,
+        headers=rate_headers(policy, bucket.rate, bucket.burst, wait_s),
+    )
+
+
+def _too_many_in_flight(route: Route, permits: PermitBucket, wait_s: float) -> PlatError:
+    return PlatError(
+        "too_many_in_flight",
+        f'"{route.name}" takes {permits.burst} calls of one token at a time; so many are in flight.',
+        retry_after_s=wait_s if wait_s > 0 else _UNKNOWN_S,
+        headers=in_flight_headers(permits.burst),
+    )

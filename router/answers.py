@@ -99,7 +99,16 @@ class Refusals:
 
     def of(self, error: PlatError, call_id: bytes, *, is_head: bool, close: bool) -> bytes:
         retry_after = None if error.retry_after_s is None else retry_after_value(error.retry_after_s)
-        key = (error.code, error.detail, error.reason, retry_after, len(call_id), is_head, close)
+        key = (
+            error.code,
+            error.detail,
+            error.reason,
+            error.headers,
+            retry_after,
+            len(call_id),
+            is_head,
+            close,
+        )
         parts = self._known.get(key)
         if parts is None:
             mark = "@" * len(call_id)  # no call id has this character

@@ -13,7 +13,9 @@ from plat.errors import PlatError
 from plat.logs import get_logger
 from plat.tasks import spawn
 from router.admission import Admission, Admitted
+from router.bearers import UnknownKeyError
 from router.feed import PoolLink
+from router.limits import LeasedBucket, PermitBucket
 from router.metrics import Metrics
 from router.slots import InstanceSlots, SlotTable
 from router.target import Target
@@ -27,6 +29,11 @@ CLIENT_GONE = 499
 OBITUARY_WAIT_S = 1.0
 """How long a call whose instance died waits to be told why."""
 
+
+WAITS_LIMIT = 4
+"""How often a call waits for a token of some limit; then it is refused."""
+
+LIMIT_CODES = frozenset({"rate_limited", "too_many_in_flight"})
 
 OPEN_AHEAD = 32
 """Connections opened ahead at an instance, at most."""
@@ -61,11 +68,28 @@ class Calls:
         self.queue_timeout_s = queue_timeout_s
         self.send_timeout_s = send_timeout_s
 
-    def admit(self, target: Target, authorization: str | None, now: float) -> Admitted | PlatError:
-        """The version the call goes to, or the reason why it may not go on."""
-        admitted = self.admission.admit(target, authorization, now)
-        if isinstance(admitted, PlatError) and admitted.code == "rate_limited":
+    def admit(
+        self, target: Target, authorization: str | None, now: float, may_wait: bool
+    ) -> Admitted | PlatError | LeasedBucket:
+        """The version the call goes to, or the reason why it may not go on, or what to wait for."""
+        admitted = self.admission.admit(target, authorization, now, may_wait)
+        if isinstance(admitted, PlatError) and admitted.code in LIMIT_CODES:
             self.metrics.rate_limited(target.name)
+        return admitted
+
+    async def admitted(self, target: Target, authorization: str | None) -> Admitted:
+        """As `admit`, once its tokens are here. Raises PlatError. Cancellable."""
+        admitted = self.admit(target, authorization, time.monotonic(), may_wait=True)
+        if isinstance(admitted, UnknownKeyError):
+            await self.admission.bearers.refresh()
+            admitted = self.admit(target, authorization, time.monotonic(), may_wait=True)
+        waits = 0
+        while isinstance(admitted, LeasedBucket):
+            waits += 1
+            turn = Turn(self, target, authorization, may_wait=waits < WAITS_LIMIT)
+            admitted = await turn.at(admitted)
+        if isinstance(admitted, PlatError):
+            raise admitted
         return admitted
 
     def function_label(self, name: str) -> str:
@@ -170,12 +194,55 @@ def give_back(
     slots.release(instance, now)
 
 
+class Turn:
+    """A call's place among those that wait for a token: it is admitted when its turn comes, not later."""
+
+    def __init__(self, calls: Calls, target: Target, authorization: str | None, *, may_wait: bool) -> None:
+        self._calls = calls
+        self._target = target
+        self._authorization = authorization
+        self._may_wait = may_wait
+        self._outcome: asyncio.Future[Admitted | PlatError | LeasedBucket] = (
+            asyncio.get_running_loop().create_future()
+        )
+
+    async def at(self, bucket: LeasedBucket) -> Admitted | PlatError | LeasedBucket:
+        """Cancellable: a permit that came meanwhile is released."""
+        bucket.waiters.append(self)
+        try:
+            return await asyncio.shield(self._outcome)
+        except asyncio.CancelledError:
+            bucket.leave(self)
+            self._give_back()
+            raise
+
+    def resume(self, now: float) -> None:
+        if not self._outcome.done():
+            outcome = self._calls.admit(self._target, self._authorization, now, self._may_wait)
+            self._outcome.set_result(outcome)
+
+    def _give_back(self) -> None:
+        if not self._outcome.done():
+            self._outcome.cancel()
+            return
+        outcome = self._outcome.result()
+        if isinstance(outcome, tuple) and outcome[3] is not None:
+            outcome[3].release(time.monotonic())
+
+
 class Held:
     """The slot and the connection of a call: let go of exactly once."""
 
-    def __init__(self, slots: SlotTable, instance: InstanceSlots, upstream: UpstreamConnection) -> None:
+    def __init__(
+        self,
+        slots: SlotTable,
+        instance: InstanceSlots,
+        upstream: UpstreamConnection,
+        permit: PermitBucket | None = None,
+    ) -> None:
         self._slots = slots
         self._let_go = False
+        self._permit = permit
         self.instance = instance
         self.upstream = upstream
 
@@ -184,18 +251,26 @@ class Held:
         if self._first():
             reusable = self.upstream.reusable
             give_back(self._slots, self.instance, self.upstream, reusable=reusable, now=time.monotonic())
+            self._release_permit()
 
     def lost(self) -> None:
         """The connection ended by itself: what was in it has ended with it."""
         if self._first():
             self.upstream.close()
             self._slots.release(self.instance, time.monotonic())
+            self._release_permit()
 
     def fault(self, reason: str) -> None:
         """The call still runs in the instance, which must be replaced."""
         if self._first():
             self.upstream.close()
             self._slots.fault(self.instance, reason)
+            self._release_permit()
+
+    def take_permit(self) -> PermitBucket | None:
+        """For another attempt of the same call."""
+        permit, self._permit = self._permit, None
+        return permit
 
     def abandon(self, patience_s: float) -> None:
         """Nobody waits for the answer any more; the slot is free when the handler has ended."""
@@ -208,6 +283,12 @@ class Held:
             self._slots.release(self.instance, time.monotonic())
         else:
             self._slots.fault(self.instance, "timeout")
+        self._release_permit()
+
+    def _release_permit(self) -> None:
+        permit = self.take_permit()
+        if permit is not None:
+            permit.release(time.monotonic())
 
     def _first(self) -> bool:
         first, self._let_go = not self._let_go, True

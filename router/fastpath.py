@@ -14,9 +14,17 @@ from plat.feed import Route, RouteVersion
 from plat.tasks import spawn
 from router.answers import Answer, refusal
 from router.bearers import UnknownKeyError
-from router.calls import CLIENT_GONE, SEES_AUTHORIZATION, Held, give_back, idle_connection
+from router.calls import (
+    CLIENT_GONE,
+    SEES_AUTHORIZATION,
+    WAITS_LIMIT,
+    Held,
+    give_back,
+    idle_connection,
+)
 from router.clients import BODY_LIMIT_BYTES, Clients
 from router.http1 import BadResponseError
+from router.limits import LeasedBucket, PermitBucket
 from router.recognise import Recognised, may_become
 from router.slots import InstanceSlots, Waiter
 from router.unsent import unsent_bytes
@@ -46,6 +54,7 @@ class FastConnection(asyncio.Protocol):
         "_answer",
         "_blocked",
         "_body",
+        "_bucket",
         "_buffer",
         "_call_id",
         "_clients",
@@ -53,6 +62,7 @@ class FastConnection(asyncio.Protocol):
         "_is_retry",
         "_needed",
         "_peer",
+        "_permit",
         "_request",
         "_route",
         "_started",
@@ -63,6 +73,7 @@ class FastConnection(asyncio.Protocol):
         "_upstream",
         "_version",
         "_waiter",
+        "_waits",
         "deadline",
     )
 
@@ -80,6 +91,12 @@ class FastConnection(asyncio.Protocol):
         self._route: Route
         self._version: RouteVersion
         self._waiter: Waiter | None = None
+        self._bucket: LeasedBucket | None = None
+        """WAITING: the limit whose token is waited for; None: a slot is."""
+        self._waits = 0
+        """How often the call has waited for a token."""
+        self._permit: PermitBucket | None = None
+        """To be released when the call ends; once it has a connection that went wrong, `Held` does that."""
         self._instance: InstanceSlots
         self._upstream: UpstreamConnection | None = None
         """The connection of the call in flight; None also while it is being made."""
@@ -199,24 +216,50 @@ class FastConnection(asyncio.Protocol):
 
     def _begin(self, request: Recognised, data: bytes) -> None:
         """`data`: all that has come, from the request on."""
-        calls = self._clients.calls
         self._started = now = time.monotonic()
         self._call_id = request.call_id or self._clients.call_id()
         self._is_retry = False
-        admitted = calls.admit(request.target, request.authorization, now)
-        if isinstance(admitted, PlatError):
-            if isinstance(admitted, UnknownKeyError):
-                self._hand_over(data)  # there it can wait for the key
-            else:
-                self._refuse(admitted, request.target.name)
+        self._waits = 0
+        self._admit(request, data, now)
+
+    def _admit(self, request: Recognised, data: bytes, now: float) -> None:
+        calls = self._clients.calls
+        admitted = calls.admit(request.target, request.authorization, now, self._waits < WAITS_LIMIT)
+        if not isinstance(admitted, tuple):
+            self._not_admitted(admitted, request, data, now)
             return
-        self._route, self._version, _ = admitted
+        self._route, self._version, _, self._permit = admitted
         instance = calls.slots.take(self._version.id, now)
         if instance is None:
             self._wait_for_slot(now)
         else:
             calls.metrics.not_queued()
             self._send(instance, now)
+
+    def _not_admitted(
+        self, why: PlatError | LeasedBucket, request: Recognised, data: bytes, now: float
+    ) -> None:
+        """Refused; or a token may be on its way, and it `resume`s."""
+        if isinstance(why, UnknownKeyError) and data:
+            self._hand_over(data)  # there it can wait for the key
+            return
+        if isinstance(why, PlatError):
+            self._refuse(why, request.target.name)
+            return
+        route = self._clients.calls.admission.routes.get(request.target.name)
+        assert route is not None, "a limit without its function"
+        self._route = route
+        self._bucket = why
+        self._waits += 1
+        self._state = WAITING
+        self.deadline = now + self._clients.calls.queue_timeout_s
+        why.waiters.append(self)
+
+    def resume(self, now: float) -> None:
+        """A token may be here (`router.limits.Waiter`)."""
+        if self._bucket is not None:
+            self._bucket = None
+            self._admit(self._request, b"", now)
 
     def _wait_for_slot(self, now: float) -> None:
         future: asyncio.Future[InstanceSlots] = asyncio.get_running_loop().create_future()
@@ -243,6 +286,10 @@ class FastConnection(asyncio.Protocol):
         self._send(future.result(), now)
 
     def _leave_queue(self) -> None:
+        bucket, self._bucket = self._bucket, None
+        if bucket is not None:
+            bucket.leave(self)
+            return
         waiter, self._waiter = self._waiter, None
         assert waiter is not None
         self._clients.calls.slots.leave(self._version.id, waiter, time.monotonic())
@@ -340,6 +387,7 @@ class FastConnection(asyncio.Protocol):
         """The connection ended before the answer did."""
         held = self._take_held()
         if not self._is_retry and self._may_retry(held.upstream):
+            self._permit = held.take_permit()
             held.lost()
             self._is_retry = True
             self._try_another()
@@ -357,6 +405,8 @@ class FastConnection(asyncio.Protocol):
         now, calls = time.monotonic(), self._clients.calls
         give_back(calls.slots, self._instance, upstream, reusable=reusable, now=now)
         calls.metrics.call_ended(self._route.name, status, now - self._started)
+        if self._permit is not None:
+            self._release_permit(now)
         self._transport.write(out)
         self._answered(now)
 
@@ -426,6 +476,8 @@ class FastConnection(asyncio.Protocol):
     def _refuse(self, error: PlatError, function: str) -> None:
         calls, request, now = self._clients.calls, self._request, time.monotonic()
         calls.metrics.call_ended(calls.function_label(function), error.status, now - self._started)
+        if self._permit is not None:
+            self._release_permit(now)
         close = request.close or self._clients.closing
         out = self._clients.refusals.of(error, self._call_id, is_head=request.is_head, close=close)
         self._transport.write(out)
@@ -435,10 +487,19 @@ class FastConnection(asyncio.Protocol):
         upstream, self._upstream = self._upstream, None
         assert upstream is not None
         upstream.detach()
-        return Held(self._clients.calls.slots, self._instance, upstream)
+        permit, self._permit = self._permit, None
+        return Held(self._clients.calls.slots, self._instance, upstream, permit)
 
     def _count(self, status: int) -> None:
-        self._clients.calls.metrics.call_ended(self._route.name, status, time.monotonic() - self._started)
+        now = time.monotonic()
+        self._clients.calls.metrics.call_ended(self._route.name, status, now - self._started)
+        if self._permit is not None:
+            self._release_permit(now)
+
+    def _release_permit(self, now: float) -> None:
+        permit, self._permit = self._permit, None
+        if permit is not None:
+            permit.release(now)
 
     # --- the end
 

@@ -20,6 +20,8 @@ from plat.feed import (
     Gone,
     Grant,
     Hello,
+    Lease,
+    Leased,
     MemoryPressure,
     Reclaim,
     RouteDropped,
@@ -65,6 +67,11 @@ class PoolLink:
     ) -> None:
         self.granted: Callable[[InstanceSlots, int], None] = _ignore
         """Told of each grant, after its slots are in the table."""
+        self.leased: Callable[[Leased], None] = _ignore_leases
+        self.appeared: Callable[[str], None] = _ignore_name
+        """Told of each function that was not there before."""
+        self.was_leased: Callable[[], bool] = bool
+        """Whether this router was ever leased tokens."""
         self.slots = SlotTable(self._send, self._demand_changed, queue_limit)
         self.routes = RouteTable()
         self.identities = Identities()
@@ -80,6 +87,8 @@ class PoolLink:
         self._mourners: dict[str, list[asyncio.Future[Gone]]] = {}
         self._grants_seen = 0
         self.connected = False
+        self.met = asyncio.Event()
+        """Set once it has been connected."""
 
     # --- for calls
 
@@ -99,6 +108,10 @@ class PoolLink:
             mourners.remove(future)
             if not mourners:
                 self._mourners.pop(instance, None)
+
+    def ask_for_leases(self, message: Lease) -> None:
+        """The answer comes to `leased`, unless the link breaks first."""
+        self._send(message)
 
     def return_idle(self, hold_s: Callable[[str], float]) -> None:
         """Slots unused for long go back, if there is somebody to take them."""
@@ -131,8 +144,9 @@ class PoolLink:
         self.slots.forget_debts()
         self._grants_seen = 0
         # From here on every change is told: what happens while Hello is being sent follows it.
-        self._outbox.appendleft(Hello(self._router, self.slots.held()))
+        self._outbox.appendleft(Hello(self._router, self.slots.held(), self.was_leased()))
         self.connected = True
+        self.met.set()
         for version in self.slots.versions():
             if version.waiting:
                 self._demand_changed(version)
@@ -210,6 +224,8 @@ class PoolLink:
             case StartFailed():
                 error = PlatError(message.code, message.detail, reason=message.reason, retry_after_s=1)
                 self.slots.fail_waiters(message.version, error)
+            case Leased():
+                self.leased(message)
             case Routes() | RoutesPart() | RoutePut() | RouteDropped():
                 self._apply_to_table(message)
             case TokensPart() | TokenPut() | TokenDropped():
@@ -226,6 +242,8 @@ class PoolLink:
                 for route in routes:
                     self.routes.put(route)
             case RoutePut(route):
+                if self.routes.loaded and route.name not in self.routes:
+                    self.appeared(route.name)
                 self.routes.put(route)
             case RouteDropped(name):
                 self.routes.drop(name)
@@ -255,4 +273,12 @@ class PoolLink:
 
 
 def _ignore(instance: InstanceSlots, slots: int) -> None:
+    """Nobody wants to know."""
+
+
+def _ignore_leases(message: Leased) -> None:
+    """Limits come from elsewhere."""
+
+
+def _ignore_name(name: str) -> None:
     """Nobody wants to know."""

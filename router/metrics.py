@@ -44,6 +44,9 @@ class Metrics:
         self._queue = Histogram()
         self._rate_limited: dict[str, int] = {}
         self._upstream_errors: dict[tuple[str, str], int] = {}
+        self.limiter_up = True
+        """Whether the store of limits answered the last request."""
+        self._limiter_errors = 0
         self.jwks_fetches: dict[str, int] = {}
         """By result; whoever fetches counts."""
 
@@ -63,6 +66,10 @@ class Metrics:
 
     def rate_limited(self, function: str) -> None:
         self._rate_limited[function] = self._rate_limited.get(function, 0) + 1
+
+    def limiter_failed(self) -> None:
+        self.limiter_up = False
+        self._limiter_errors += 1
 
     def upstream_error(self, function: str, reason: str) -> None:
         key = (function, reason)
@@ -94,6 +101,12 @@ class Metrics:
         for (function, reason), count in self._upstream_errors.items():
             labels = (("function", function), ("reason", reason))
             lines.append(_sample("plat_upstream_errors_total", labels, count))
+        lines += _header("plat_limiter_up", "gauge", "Routers whose store of limits answers.")
+        lines.append(_sample("plat_limiter_up", (), int(self.limiter_up)))
+        lines += _header(
+            "plat_limiter_errors_total", "counter", "Requests to the store of limits that failed."
+        )
+        lines.append(_sample("plat_limiter_errors_total", (), self._limiter_errors))
         lines += _header("plat_jwks_fetches_total", "counter", "Fetches of the keys of JSON Web Tokens.")
         for result, count in self.jwks_fetches.items():
             lines.append(_sample("plat_jwks_fetches_total", (("result", result),), count))

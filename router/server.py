@@ -25,6 +25,8 @@ from router.control import ControlProxy, is_control
 from router.downstream import ClientServer
 from router.fastpath import IDLE_S, FastConnection
 from router.feed import PoolLink
+from router.lease_store import store_of
+from router.leases import Leasing
 from router.limits import Limiter
 from router.metrics import Metrics
 from router.pace import LeastRate
@@ -58,7 +60,7 @@ class Router:
 
     def __init__(self, settings: Settings, index: int) -> None:
         name = f"router-{index}-{secrets.token_hex(4)}"
-        self._limiter = Limiter(settings.routers)
+        self._limiter = Limiter(index, settings.routers)
         self._metrics = Metrics()
         self._bearers, self._jwks = bearers(settings)
         if self._jwks is not None:
@@ -79,6 +81,10 @@ class Router:
             send_timeout_s=settings.send_timeout_s,
         )
         self.link.granted = calls.open_ahead
+        self.link.appeared = self._appeared
+        store = store_of(settings.redis_url, self.link)
+        self.leasing = Leasing(name, self._limiter, store, self._metrics, clock=time.monotonic)
+        self.link.was_leased = self.leasing.was_leased
         least_rate = LeastRate(settings.body_min_bytes_per_s, settings.body_grace_s)
         self._streaming = Streaming(calls, least_rate)
         self.server = ClientServer(
@@ -120,7 +126,7 @@ class Router:
                 self.link.report_used()
             self.link.return_idle(self._hold_s)
             self.link.slots.forget_empty()
-            self._limiter.keep(self.link.routes.__contains__)
+            self._limiter.tick(now, self.link.routes.__contains__)
             self.clients.tick(now)
             self._set_clock()
 
@@ -159,6 +165,9 @@ class Router:
                 in_flight[route.name] += version.in_flight
                 queued[route.name] += version.waiting
         return self._metrics.exposition(in_flight, queued)
+
+    def _appeared(self, name: str) -> None:
+        self._limiter.appeared(name, time.monotonic())
 
     def _hold_s(self, version_id: str) -> float:
         route = self.link.routes.of_version(version_id)
@@ -222,6 +231,7 @@ async def serve(settings: Settings, stop: asyncio.Event, *, index: int = 0) -> N
     """
     compiled.check()
     router = Router(settings, index)
+    leasing = spawn(router.leasing.run(), "leases")
     tasks = [spawn(router.link.run(), "pool link"), spawn(router.tick(), "router tick")]
     tasks.append(spawn(router.keep_keys(), "fetch JWKS keys"))
     runner = web.ServerRunner(router.server, handle_signals=False, shutdown_timeout=settings.drain_s)
@@ -247,5 +257,7 @@ async def serve(settings: Settings, stop: asyncio.Event, *, index: int = 0) -> N
         await router.drain(settings.drain_s)
         await runner.cleanup()
         router.close()
+        await cancel(leasing)
+        await router.leasing.give_back()
         await cancel(*tasks)
         await admin.cleanup()

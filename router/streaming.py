@@ -13,10 +13,10 @@ from aiohttp import web
 from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from plat.web import call_id_of, problem_response
-from router.bearers import UnknownKeyError
 from router.calls import CLIENT_GONE, SEES_AUTHORIZATION, Calls, Held
 from router.exchange import Exchange, Sent, SilenceError, request_headers
 from router.http1 import BadResponseError, Headers, write_request_head
+from router.limits import PermitBucket
 from router.pace import LeastRate
 from router.request_body import EarlyBody, read_early
 from router.slots import InstanceSlots
@@ -39,17 +39,15 @@ class Streaming:
         try:
             target = parse_target(path)
             name = target.name
-            authorization = request.headers.get("Authorization")
-            admitted = self._calls.admit(target, authorization, started)
-            if isinstance(admitted, UnknownKeyError):
-                await self._calls.admission.bearers.refresh()
-                admitted = self._calls.admit(target, authorization, time.monotonic())
-            if isinstance(admitted, PlatError):
-                raise admitted
-            self._calls.admission.check_length(request.content_length)
-            route, version, _ = admitted
+            admitted = await self._calls.admitted(target, request.headers.get("Authorization"))
+            route, version, _, permit = admitted
             call = _Call(self._calls, self._least_rate, request, target, route, version, call_id)
-            response = await call.run()
+            call.permit = permit
+            try:
+                self._calls.admission.check_length(request.content_length)
+                response = await call.run()
+            finally:
+                call.release_permit()
             status = response.status
         except PlatError as error:
             status = error.status
@@ -82,6 +80,7 @@ class _Call:
         self._route = route
         self._version = version
         self._call_id = call_id
+        self.permit: PermitBucket | None = None
 
     async def run(self) -> web.StreamResponse:
         body = await read_early(self._request, self._calls.admission.body_limit_bytes)
@@ -95,14 +94,22 @@ class _Call:
                 body_limit_bytes=self._calls.admission.body_limit_bytes,
                 least_rate=self._least_rate,
             )
-            held = Held(self._calls.slots, instance, upstream)
+            permit, self.permit = self.permit, None
+            held = Held(self._calls.slots, instance, upstream, permit)
             try:
                 return await self._exchange(exchange, held, body)
             except BaseException as error:
                 if is_retry or not body.whole or not self._may_retry(error, upstream):
                     await self._failed(error, exchange, held)
+            self.permit = held.take_permit()
             held.lost()
             is_retry = True
+
+    def release_permit(self) -> None:
+        """Unless an attempt has it, which releases it when it has ended."""
+        permit, self.permit = self.permit, None
+        if permit is not None:
+            permit.release(time.monotonic())
 
     def _may_retry(self, error: BaseException, upstream: UpstreamConnection) -> bool:
         lost = isinstance(error, ConnectionLostError)

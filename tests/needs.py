@@ -76,4 +76,13 @@ def _postgres() -> str | None:
     return None if postgres_bin() else "there is no PostgreSQL server (initdb)"
 
 
-CHECKS: dict[str, Callable[[], str | None]] = {"docker": _docker, "node": _node, "postgres": _postgres}
+def _redis() -> str | None:
+    return None if shutil.which("redis-server") else "there is no redis-server command"
+
+
+CHECKS: dict[str, Callable[[], str | None]] = {
+    "docker": _docker,
+    "node": _node,
+    "postgres": _postgres,
+    "redis": _redis,
+}

@@ -165,7 +165,7 @@ def admission(functions: int) -> Admission:
     table = RouteTable()
     for each in routes(functions):
         table.put(each)
-    return Admission(table, Identities(), Limiter(1), 1_000_000)
+    return Admission(table, Identities(), Limiter(), 1_000_000)
 
 
 def routes(functions: int) -> Iterator[Route]:

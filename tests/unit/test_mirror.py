@@ -26,6 +26,8 @@ WITHOUT: dict[str, str] = {
     "pool/drivers/docker_engine.py": DOING + "tests/integration/pool/test_docker.py",
     "pool/drivers/docker_network.py": DOING + "tests/integration/pool/test_docker.py",
     "router/downstream.py": DOING + "tests/integration/router/test_malformed.py",
+    "router/leases.py": DOING + "tests/integration/router/test_limits.py",
+    "router/lease_store.py": DOING + "tests/integration/router/test_limits.py",
     "router/jwks.py": DOING + "tests/integration/router/test_jwks.py",
     "router/server.py": DOING + "tests/integration/router/test_stop.py",
     "router/tunnel.py": DOING + "tests/integration/router/test_websocket.py",

@@ -1,6 +1,7 @@
 """A pool for one test: speaks `plat.feed` over a real socket, and grants what the test gave it."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +19,8 @@ from plat.feed import (
     Gone,
     Grant,
     Hello,
+    Lease,
+    Leased,
     Returned,
     Route,
     RoutePut,
@@ -28,6 +31,7 @@ from plat.feed import (
     encode,
     whole_table,
 )
+from plat.leasing import Buckets
 from plat.web import start_site
 from tests.integration.router.wire import WAIT_S
 
@@ -79,6 +83,7 @@ class PoolServer:
         self.before_part: Callable[[int], Awaitable[None]] = _nothing
         """Awaited before each message of the table; raise ConnectionResetError, and the link breaks there."""
         self._totals: dict[str, int] = {}
+        self.leases = Buckets(float("-inf"))
         self._waiting: dict[tuple[str, str], int] = {}
         self._runner: web.AppRunner | None = None
 
@@ -175,6 +180,9 @@ class PoolServer:
                 await self._serve_waiting()
             case Faulted(instance):
                 self.home.pop(instance, None)
+            case Lease(number, asks):
+                answers = self.leases.lease(link.hello.router, number, asks, time.monotonic())
+                await link.socket.send_bytes(encode(Leased(number, answers)))
             case _:
                 raise AssertionError(message)
         await self._note(message)

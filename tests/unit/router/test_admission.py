@@ -4,32 +4,82 @@ import pytest
 
 from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
-from router.admission import Admission
-from router.limits import Limiter
+from router.admission import Admission, Admitted
+from router.limits import LeasedBucket
 from router.routes import RouteTable
 from router.target import parse_target
+from tests.unit.router.lease_rig import Routers
 from tests.unit.router.test_identity import identities
 
 NOW = 50.0
 
 
-def admission(*, auth: str = "token", rate: float | None = None, stopped: bool = False) -> Admission:
-    routes = RouteTable()
-    versions = (RouteVersion("v1", 1, 1, 30.0),)
-    routes.put(Route("hello", 1, stopped, auth, 60.0, rate, 2, versions))
-    routes.loaded = True
-    return Admission(routes, identities("secret"), Limiter(1), body_limit_bytes=1000)
+class Asked:
+    """An admission with a store of limits that answers at once."""
+
+    def __init__(self, route: Route) -> None:
+        self._routers = Routers()
+        routes = RouteTable()
+        routes.put(route)
+        routes.loaded = True
+        self.admission = Admission(
+            routes, identities("secret", "other"), self._routers.limiters[0], body_limit_bytes=1000
+        )
+
+    def admit(
+        self, authorization: str | None = "Bearer secret", target: str = "hello"
+    ) -> Admitted | PlatError:
+        path = parse_target(f"/function/{target}")
+        for attempt in range(5):
+            admitted = self.admission.admit(path, authorization, NOW, may_wait=attempt < 4)
+            if not isinstance(admitted, LeasedBucket):
+                return admitted
+            admitted.waiters.append(Gone())
+            self._routers.exchange(NOW)
+        raise AssertionError("a call waits and waits")
+
+
+class Gone:
+    """Makes the router want a token, and does not take it."""
+
+    def resume(self, now: float) -> None:
+        """Nobody is here."""
+
+
+def admission(
+    *,
+    auth: str = "token",
+    rate: float | None = None,
+    stopped: bool = False,
+    token_rate: float | None = None,
+    token_max_in_flight: int | None = None,
+) -> Asked:
+    return Asked(
+        Route(
+            "hello",
+            1,
+            stopped,
+            auth,
+            60.0,
+            rate,
+            2 if rate else None,
+            (RouteVersion("v1", 1, 1, 30.0),),
+            token_rate=token_rate,
+            token_burst=1 if token_rate else None,
+            token_max_in_flight=token_max_in_flight,
+        )
+    )
 
 
 def refusal(
-    asked: Admission, authorization: str | None = "Bearer secret", target: str = "hello"
+    asked: Asked, authorization: str | None = "Bearer secret", target: str = "hello"
 ) -> PlatError | None:
-    admitted = asked.admit(parse_target(f"/function/{target}"), authorization, NOW)
+    admitted = asked.admit(authorization, target)
     return admitted if isinstance(admitted, PlatError) else None
 
 
 def test_a_call_that_may_go_on() -> None:
-    admitted = admission().admit(parse_target("/function/hello"), "Bearer secret", NOW)
+    admitted = admission().admit()
     assert not isinstance(admitted, PlatError)
     assert (admitted[0].name, admitted[1].id) == ("hello", "v1")
 
@@ -49,7 +99,7 @@ def test_a_call_that_may_go_on() -> None:
         (admission(stopped=True), None, "hello", "unauthorized"),
     ],
 )
-def test_refusals(asked: Admission, authorization: str | None, target: str, code: str | None) -> None:
+def test_refusals(asked: Asked, authorization: str | None, target: str, code: str | None) -> None:
     error = refusal(asked, authorization, target)
     assert (error.code if error else None) == code
 
@@ -73,11 +123,50 @@ def test_what_a_call_over_the_rate_is_told() -> None:
     assert "0.5 calls a second" in error.detail
 
 
+def headers(error: PlatError | None) -> dict[str, str]:
+    assert error is not None
+    return dict(error.headers)
+
+
+def test_a_refusal_says_which_limit_it_was() -> None:
+    asked = admission(rate=0.5)
+    told = headers([refusal(asked) for _ in range(3)][-1])
+    assert told == {
+        "RateLimit-Policy": '"function";q=1;w=2;burst=2',
+        "RateLimit": '"function";r=0;t=2',
+    }
+
+
+def test_each_token_has_its_own_rate() -> None:
+    asked = admission(rate=0.001, token_rate=0.001)
+    assert refusal(asked) is None
+    error = refusal(asked)
+    assert error is not None
+    assert (error.code, headers(error)["RateLimit"][:7]) == ("rate_limited", '"token"')
+    assert "of one token" in error.detail
+    assert refusal(asked, "Bearer other") is None, "the refused call has given the function's token back"
+
+
+def test_each_token_has_so_many_calls_in_flight() -> None:
+    asked = admission(token_max_in_flight=2)
+    admitted = [asked.admit() for _ in range(2)]
+    error = refusal(asked)
+    assert error is not None
+    assert (error.code, error.status) == ("too_many_in_flight", 429)
+    assert headers(error)["RateLimit-Policy"] == '"in-flight";q=2;qu="concurrent-requests"'
+    assert refusal(asked, "Bearer other") is None
+    assert not isinstance(admitted[0], PlatError)
+    permit = admitted[0][3]
+    assert permit is not None
+    permit.release(NOW)
+    assert refusal(asked) is None
+
+
 @pytest.mark.parametrize(
     ("length", "refused"), [(None, False), (0, False), (1000, False), (1001, True), (10**18, True)]
 )
 def test_a_body_over_the_limit_is_refused_by_its_length(length: int | None, refused: bool) -> None:
-    asked = admission()
+    asked = admission().admission
     if not refused:
         asked.check_length(length)
         return

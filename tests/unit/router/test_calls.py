@@ -32,7 +32,7 @@ class Rig:
         self.upstream = UpstreamConnection()
         self.upstream.connection_made(self.transport)
         self.held = Held(self.slots, self.instance, self.upstream)
-        admission = Admission(self.link.routes, self.link.identities, Limiter(1), 1000)
+        admission = Admission(self.link.routes, self.link.identities, Limiter(), 1000)
         self.calls = Calls(
             admission=admission,
             slots=self.slots,

@@ -40,7 +40,7 @@ def server() -> SimpleNamespace:
 @pytest.fixture
 async def clients(server: SimpleNamespace) -> Clients:
     link = PoolLink("r1", Address(path="/nowhere"), clock=lambda: 0.0, queue_limit=10)
-    admission = Admission(link.routes, link.identities, Limiter(1), 1000)
+    admission = Admission(link.routes, link.identities, Limiter(), 1000)
     calls = Calls(
         admission=admission,
         slots=link.slots,

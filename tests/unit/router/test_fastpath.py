@@ -71,7 +71,7 @@ class Rig:
         self.slots = link.slots
         self.slots.grant(Grant("a", V, "unix:/nowhere", 1), 0.0)
         self.instance = next(iter(self.slots.instances()))
-        admission = Admission(link.routes, link.identities, Limiter(1), 100_000)
+        admission = Admission(link.routes, link.identities, Limiter(), 100_000)
         calls = Calls(
             admission=admission,
             slots=self.slots,

@@ -37,6 +37,8 @@ def test_every_family_has_its_type_and_help() -> None:
         "plat_queued": ("gauge", True),
         "plat_rate_limited": ("counter", True),
         "plat_upstream_errors": ("counter", True),
+        "plat_limiter_up": ("gauge", True),
+        "plat_limiter_errors": ("counter", True),
         "plat_jwks_fetches": ("counter", True),
     }
 

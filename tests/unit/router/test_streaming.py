@@ -33,7 +33,7 @@ class Rig:
     def __init__(self) -> None:
         self.link = PoolLink("r1", Address(path="/nowhere"), clock=lambda: 0.0, queue_limit=10)
         self.slots = self.link.slots
-        admission = Admission(self.link.routes, self.link.identities, Limiter(1), 1000)
+        admission = Admission(self.link.routes, self.link.identities, Limiter(), 1000)
         self.calls = Calls(
             admission=admission,
             slots=self.slots,
