@@ -80,13 +80,13 @@ def service_environ(settings: Settings, environ: Mapping[str, str], *, with_toke
     fields = {ENV_PREFIX + name.upper(): name for name in Settings.__struct_fields__}
     values = {variable: getattr(settings, name) for variable, name in fields.items()}
     if not with_token:
-        values["PLAT_TOKEN"] = None
+        values["PLAT_TOKEN"] = values["PLAT_SECRET_KEY"] = None
     given = {name: value for name, value in environ.items() if name not in fields}
     return given | {variable: str(value) for variable, value in values.items() if value is not None}
 
 
 def commands(settings: Settings, lifeline: int, lock: int) -> list[Command]:
-    """The core, then the routers. Only the core gets the token: routers face the network."""
+    """The core, then the routers. Only the core gets token and keys: routers face the network."""
 
     def command(name: str, *arguments: str, with_token: bool) -> Command:
         return Command(

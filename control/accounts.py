@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
 
+from control import audit
 from control import tokens as rules
 from control.feed import Feed
 from control.finish import Finisher
@@ -76,6 +77,7 @@ class Accounts:
             if row.owner is not None and await tables.user(row.owner) is None:
                 raise rules.user_not_found(row.owner)
             await tables.add_token(row)
+            await audit.note(tables, object=row.id)
             tables.after_commit(lambda: self._put(row))
 
     async def _make_room(self, tables: Tables, now: datetime) -> None:
@@ -96,6 +98,7 @@ class Accounts:
     async def _drop(self, identity: str) -> None:
         async with self._store.changing() as tables:
             await self._drop_rows(tables, self._book.family(identity))
+            await audit.note(tables)
 
     async def _drop_rows(self, tables: Tables, rows: Iterable[TokenRow]) -> None:
         for row in rows:
@@ -128,6 +131,7 @@ class Accounts:
             if await tables.user(name) is not None:
                 raise PlatError("user_exists", f'There is a user "{name}" already.')
             await tables.add_user(row)
+            await audit.note(tables, object=name)
         return User(name=row.name, created_at=row.created_at)
 
     async def _drop_user(self, name: str) -> None:
@@ -136,6 +140,7 @@ class Accounts:
                 raise rules.user_not_found(name)
             await self._drop_rows(tables, self._book.owned_by(name))
             await tables.drop_user(name)
+            await audit.note(tables)
 
     # --- use
 

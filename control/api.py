@@ -7,26 +7,30 @@ from aiohttp import web
 
 from control import openapi
 from control.accounts import Accounts
+from control.audit_log import AuditLog
 from control.bodies import check_upload, length_of, read_json, upload
 from control.catalog import Catalog
 from control.deploys import Deploys
 from control.functions import require_name, version_not_found
 from control.permissions import CALLER
 from control.queries import (
+    AuditQuery,
     FunctionsQuery,
     LogsQuery,
     NoQuery,
+    SecretsQuery,
     TokensQuery,
     UsersQuery,
     VersionsQuery,
     decode_query,
 )
 from control.routes import NDJSON_TYPE
+from control.secrets import Secrets
 from control.upstream import Pool
 from plat.decoding import convert
 from plat.errors import PlatError
 from plat.logs import get_logger
-from plat.model import LiveChange, ScaleChange, TokenRequest, UserRequest
+from plat.model import LiveChange, ScaleChange, SecretName, SecretRequest, TokenRequest, UserRequest
 from plat.web import CALL_ID_HEADER, call_id_of, json_response
 
 log = get_logger(__name__)
@@ -39,11 +43,15 @@ class Api:
         deploys: Deploys,
         pool: Pool,
         accounts: Accounts,
+        secrets: Secrets,
+        audit_log: AuditLog,
         *,
         archive_limit_bytes: int,
     ) -> None:
         self._catalog = catalog
         self._accounts = accounts
+        self._secrets = secrets
+        self._audit_log = audit_log
         self._deploys = deploys
         self._pool = pool
         self._archive_limit = archive_limit_bytes
@@ -163,6 +171,31 @@ class Api:
         decode_query(request.query.items(), NoQuery)
         await self._accounts.delete_user(request.match_info["user"])
         return web.Response(status=204)
+
+    async def set_secret(self, request: web.Request) -> web.Response:
+        decode_query(request.query.items(), NoQuery)
+        name = convert(request.match_info["secret"], SecretName)
+        wanted = convert(await read_json(request), SecretRequest)
+        secret, created = await self._secrets.set(name, wanted.value)
+        return json_response(secret, 201 if created else 200)
+
+    async def list_secrets(self, request: web.Request) -> web.Response:
+        query = decode_query(request.query.items(), SecretsQuery)
+        after = "" if query.after is msgspec.UNSET else query.after
+        return json_response(await self._secrets.page(query.limit, after))
+
+    async def delete_secret(self, request: web.Request) -> web.Response:
+        decode_query(request.query.items(), NoQuery)
+        await self._secrets.delete(request.match_info["secret"])
+        return web.Response(status=204)
+
+    async def rotate_secrets(self, request: web.Request) -> web.Response:
+        decode_query(request.query.items(), NoQuery)
+        return json_response(await self._secrets.rotate())
+
+    async def list_audit(self, request: web.Request) -> web.Response:
+        query = decode_query(request.query.items(), AuditQuery)
+        return json_response(await self._audit_log.page(query))
 
     async def read_openapi(self, request: web.Request) -> web.Response:
         decode_query(request.query.items(), NoQuery)

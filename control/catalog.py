@@ -10,10 +10,12 @@ from typing import Any
 
 import msgspec
 
+from control import audit
 from control import functions as rules
 from control.feed import Feed
 from control.finish import Finisher
 from control.rows import FunctionRow, VersionRow
+from control.secret_book import SecretBook
 from control.store import Store, Tables
 from control.sweep import Sweeper
 from plat.feed import FunctionDropped, FunctionEntry, FunctionPut
@@ -37,11 +39,19 @@ ENTRIES_AT_ONCE = 20
 class Catalog:
     """Every method that changes something comes to its end also when it is cancelled."""
 
-    def __init__(self, store: Store, feed: Feed, sweeper: Sweeper, base_url: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        feed: Feed,
+        sweeper: Sweeper,
+        base_url: str,
+        secrets: SecretBook | None = None,
+    ) -> None:
         self._store = store
         self._feed = feed
         self._sweeper = sweeper
         self._base_url = base_url
+        self._secrets = SecretBook() if secrets is None else secrets
         self._finisher = Finisher()
 
     async def close(self) -> None:
@@ -79,7 +89,7 @@ class Catalog:
         """
         async with self._store.reading_alone() as tables:
             rows = await tables.functions(after, ENTRIES_AT_ONCE)
-            tell(await _entries(tables, rows))
+            tell(await self._entries(tables, rows))
         return rows[-1].name if len(rows) == ENTRIES_AT_ONCE else None
 
     # --- changing
@@ -114,6 +124,7 @@ class Catalog:
         async with self._store.changing() as tables:
             now = datetime.now(UTC)
             row = await tables.function_to_change(name)
+            await audit.note(tables)
             if row is not None:
                 return await self.write(tables, row, msgspec.structs.replace(row, spec=spec)), False
             row = FunctionRow(name=name, spec=spec, live=None, stopped=False, created_at=now, updated_at=now)
@@ -125,6 +136,7 @@ class Catalog:
         async with self._store.changing() as tables:
             await found_to_change(tables, name)
             digests = await tables.drop_function(name)
+            await audit.note(tables)
             tables.after_commit(lambda: self._feed.publish(FunctionDropped(name=name)))
         self._sweeper.suspect(digests)
         await self._sweeper.sweep()
@@ -132,14 +144,19 @@ class Catalog:
     async def _set_live(self, name: str, number: int) -> Function:
         async with self._store.changing() as tables:
             row = await found_to_change(tables, name)
-            rules.require_deployable(await found_version(tables, name, number))
+            version = await found_version(tables, name, number)
+            rules.require_deployable(version)
+            self._secrets.require(version.spec.secrets)
+            await audit.note(tables, object=f"version {number}")
             new = await self.write(tables, row, msgspec.structs.replace(row, live=number))
             return rules.shown_function(new, self._base_url)
 
     async def _change(self, name: str, change: Change) -> Function:
         async with self._store.changing() as tables:
             row = await found_to_change(tables, name)
-            return rules.shown_function(await self.write(tables, row, change(row)), self._base_url)
+            changed = change(row)
+            await audit.note(tables)
+            return rules.shown_function(await self.write(tables, row, changed), self._base_url)
 
     async def write(self, tables: Tables, old: FunctionRow, new: FunctionRow) -> FunctionRow:
         """Store and publish what differs; nothing happens where nothing does."""
@@ -156,18 +173,17 @@ class Catalog:
         if row is None:
             self._feed.publish(FunctionDropped(name=name))
         else:
-            (entry,) = await _entries(tables, [row])
+            (entry,) = await self._entries(tables, [row])
             self._feed.publish(FunctionPut(function=entry))
 
     async def _publish(self, tables: Tables, row: FunctionRow) -> None:
-        (entry,) = await _entries(tables, [row])
+        (entry,) = await self._entries(tables, [row])
         tables.after_commit(lambda: self._feed.publish(FunctionPut(function=entry)))
 
-
-async def _entries(tables: Tables, rows: list[FunctionRow]) -> list[FunctionEntry]:
-    """What the feed says of functions, which are stored like this by now."""
-    versions = await tables.ready_versions([row.name for row in rows], rules.VERSIONS_IN_FEED)
-    return [rules.function_entry(row, versions.get(row.name, [])) for row in rows]
+    async def _entries(self, tables: Tables, rows: list[FunctionRow]) -> list[FunctionEntry]:
+        """What the feed says of functions, which are stored like this by now."""
+        versions = await tables.ready_versions([row.name for row in rows], rules.VERSIONS_IN_FEED)
+        return [rules.function_entry(row, versions.get(row.name, []), self._secrets) for row in rows]
 
 
 async def found(tables: Tables, name: str) -> FunctionRow:

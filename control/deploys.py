@@ -6,17 +6,19 @@ the deploy comes to its end, also when its client has gone. Whatever goes wrong,
 """
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from secrets import token_hex
 
 import msgspec
 
+from control import audit
 from control import functions as rules
 from control.catalog import Catalog, found, found_to_change
 from control.finish import Finisher
 from control.metrics import ControlMetrics
 from control.rows import FunctionRow, VersionRow
+from control.secret_book import SecretBook
 from control.store import Store, Tables
 from control.sweep import Sweeper
 from control.upstream import Builder, Pool, Upload
@@ -41,6 +43,7 @@ class Deploys:
         builder: Builder,
         pool: Pool,
         metrics: ControlMetrics,
+        secrets: SecretBook | None = None,
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -48,6 +51,7 @@ class Deploys:
         self._builder = builder
         self._pool = pool
         self._metrics = metrics
+        self._secrets = SecretBook() if secrets is None else secrets
         self._finisher = Finisher()
         self._running: set[str] = set()
 
@@ -68,11 +72,12 @@ class Deploys:
         Cancelled during the upload it leaves nothing.
 
         Raises PlatError: `function_not_found`, `deploy_in_progress`, `invalid_archive`, `body_too_large`,
-        `handler_*`, `instance_start_failed`, `pool_unavailable`, `builder_unavailable`.
+        `unknown_secret`, `handler_*`, `instance_start_failed`, `pool_unavailable`, `builder_unavailable`.
         """
         with self._metrics.deploy() as outcome:
             async with self._store.reading() as tables:
                 function = await found(tables, name)
+            self._secrets.require(function.spec.secrets)
             self._claim(name)
             artifact = await self._build(name, Upload(body), length)
             work = self._finish(function, artifact)
@@ -111,7 +116,7 @@ class Deploys:
         if is_live:
             return rules.shown_version(version, version.number, unchanged=True)
         try:
-            await self._pool.verify(rules.version_entry(version))
+            await self._pool.verify(rules.version_entry(version, self._secrets))
             return await self._go_live(version)
         except asyncio.CancelledError:
             await self._fail(version, INTERRUPTED)
@@ -132,6 +137,7 @@ class Deploys:
                 raise rules.function_not_found(function.name)  # deleted and made again meanwhile
             await tables.fail_building(INTERRUPTED, current.name)  # none of ours: one at a time
             spec = VersionSpec.of(current.spec)
+            self._secrets.require(spec.secrets)
             live = await tables.version(current.name, current.live) if current.live is not None else None
             if live is not None and rules.is_unchanged(live, artifact, spec):
                 return live, True
@@ -147,19 +153,21 @@ class Deploys:
                 # The pool may have heard of the delete before it had the instance: tell it again.
                 await self._catalog.publish_again(tables, version.function)
                 raise PlatError("function_not_found", f'"{version.function}" was deleted during its deploy.')
+            await audit.note(tables, object=f"version {ready.number}")
             await self._catalog.write(tables, function, msgspec.structs.replace(function, live=ready.number))
             return rules.shown_version(ready, ready.number)
 
     async def _fail(self, version: VersionRow, error: VersionError) -> None:
         async with self._store.changing() as tables:
             await tables.end_building(version.id, "failed", error)
+            await audit.note(tables, object=f"version {version.number}", outcome=error.code)
 
 
 async def _new_version(
     tables: Tables, function: FunctionRow, artifact: Artifact, spec: VersionSpec
 ) -> VersionRow:
     return VersionRow(
-        id=secrets.token_hex(8),
+        id=token_hex(8),
         function=function.name,
         number=await tables.next_number(function.name),
         state="building",

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from control.rows import FunctionRow, VersionRow
+from control.secret_book import SecretBook
 from plat.decoding import convert
 from plat.errors import PlatError
 from plat.feed import FunctionEntry, VersionEntry
@@ -102,11 +103,18 @@ def shown_version(row: VersionRow, live: int | None, *, unchanged: bool = False)
     )
 
 
-def version_entry(row: VersionRow) -> VersionEntry:
-    return VersionEntry(id=row.id, function=row.function, number=row.number, digest=row.digest, spec=row.spec)
+def version_entry(row: VersionRow, secrets: SecretBook) -> VersionEntry:
+    return VersionEntry(
+        id=row.id,
+        function=row.function,
+        number=row.number,
+        digest=row.digest,
+        spec=row.spec,
+        secrets=secrets.values(row.spec.secrets),
+    )
 
 
-def function_entry(row: FunctionRow, versions: Iterable[VersionRow]) -> FunctionEntry:
+def function_entry(row: FunctionRow, versions: Iterable[VersionRow], secrets: SecretBook) -> FunctionEntry:
     """What the pool is told. `versions`: the ready ones that it may have to start."""
     return FunctionEntry(
         name=row.name,
@@ -123,7 +131,7 @@ def function_entry(row: FunctionRow, versions: Iterable[VersionRow]) -> Function
         token_burst=row.spec.limits.token_burst,
         token_max_in_flight=row.spec.limits.token_max_in_flight,
         limit_fail=row.spec.limits.limit_fail,
-        versions=tuple(version_entry(version) for version in versions),
+        versions=tuple(version_entry(version, secrets) for version in versions),
         pause_after_s=row.spec.scale.pause_after_s,
         windows=tuple(row.spec.scale.window),
     )

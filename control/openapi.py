@@ -10,7 +10,16 @@ import msgspec
 from control.routes import JSON_TYPE, NDJSON_TYPE, OPERATIONS, ZIP_TYPES, Document, Operation
 from plat import __version__
 from plat.errors import ERRORS
-from plat.model import FunctionName, FunctionSpec, LogLine, Problem, TokenId, UserName, VersionNumber
+from plat.model import (
+    FunctionName,
+    FunctionSpec,
+    LogLine,
+    Problem,
+    SecretName,
+    TokenId,
+    UserName,
+    VersionNumber,
+)
 from plat.web import CALL_ID_HEADER, PROBLEM_CONTENT_TYPE
 
 JsonObject = dict[str, Any]
@@ -21,6 +30,7 @@ _PATH_PARAMETERS: dict[str, Any] = {
     "version": VersionNumber,
     "id": TokenId,
     "user": UserName,
+    "secret": SecretName,
 }
 
 

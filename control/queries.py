@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -9,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from plat.decoding import describe
 from plat.errors import PlatError
-from plat.model import FunctionName, TokenId, UserName, VersionNumber
+from plat.model import FunctionName, SecretName, TokenId, UserName, VersionNumber
 from plat.nearest import did_you_mean
 
 PageLimit = Annotated[int, Meta(ge=1, le=1000, description="items on a page")]
@@ -40,6 +41,22 @@ class TokensQuery(Struct, frozen=True):
 class UsersQuery(Struct, frozen=True):
     limit: PageLimit = 100
     after: UserName | UnsetType = UNSET
+
+
+class SecretsQuery(Struct, frozen=True):
+    limit: PageLimit = 100
+    after: SecretName | UnsetType = UNSET
+
+
+class AuditQuery(Struct, frozen=True):
+    limit: PageLimit = 100
+    after: Annotated[int, Meta(ge=1, le=2**63 - 1, description="an entry's id")] | UnsetType = UNSET
+    function: FunctionName | UnsetType = UNSET
+    actor: TokenId | UnsetType = UNSET
+    action: (
+        Annotated[str, Meta(pattern=r"^[a-z_]{1,32}$(?!\n)", description="an operation's name")] | UnsetType
+    ) = UNSET
+    since: Annotated[datetime, Meta(tz=True)] | UnsetType = UNSET
 
 
 class LogsQuery(Struct, frozen=True):

@@ -46,3 +46,28 @@ class TokenRow(Struct, frozen=True, kw_only=True):
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
+
+
+class SecretRow(Struct, frozen=True, kw_only=True):
+    name: str
+    key: str
+    """The id of the key that it is encrypted with."""
+    sealed: bytes
+    created_at: datetime
+    updated_at: datetime
+
+
+class AuditRow(Struct, frozen=True, kw_only=True):
+    """As `plat.model.AuditEntry`. The database gives the id."""
+
+    id: int = 0
+    at: datetime
+    actor: str | None
+    owner: str | None
+    address: str
+    action: str
+    function: str | None
+    object: str | None
+    outcome: str
+    call_id: str
+    unrecorded: int

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -121,3 +122,33 @@ tokens = Table(
     Column("expires_at", UtcTime, nullable=True),
     Column("last_used_at", UtcTime, nullable=True),
 )
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("key", String(16), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", String(32), nullable=True),
+    Column("owner", String(63), nullable=True),
+    Column("address", String(64), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("function", String(63), nullable=True),
+    Column("object", String(128), nullable=True),
+    Column("outcome", String(32), nullable=False),
+    Column("call_id", String(128), nullable=False),
+    Column("unrecorded", Integer, nullable=False),
+    Index(None, "function", "id"),
+    Index(None, "actor", "id"),
+    sqlite_autoincrement=True,
+)
+"""Only ever added to: triggers of the migration refuse everything else."""

@@ -10,13 +10,17 @@ from aiohttp.typedefs import Middleware
 
 from control.accounts import Accounts, open_book
 from control.api import Api
+from control.audit import CURRENT
+from control.audit_log import AuditLog, audited
 from control.bodies import expect_nothing_yet
 from control.catalog import Catalog
 from control.deploys import Deploys
 from control.feed import Feed
+from control.keyring import Keyring
 from control.metrics import ControlMetrics
 from control.permissions import CALLER, require
 from control.routes import OPERATIONS
+from control.secrets import Secrets, open_secrets
 from control.store import Store
 from control.sweep import Sweeper
 from control.token_book import TokenBook
@@ -56,23 +60,39 @@ async def make_app(settings: Settings) -> AsyncIterator[web.Application]:
         store = await Store.open(settings.database)
         stack.push_async_callback(store.close)
         book = await open_book(store, settings.token)
+        keyring = Keyring(settings)
+        secret_book = await open_secrets(store, keyring)
         builder = Builder(settings.builder)
         stack.push_async_callback(builder.close)
         pool = Pool(settings.pool, settings.start_timeout_s)
         stack.push_async_callback(pool.close)
         feed, metrics = Feed(), ControlMetrics()
         sweeper = Sweeper(store, FolderArtifacts(settings.data_dir / "artifacts"))
-        catalog = Catalog(store, feed, sweeper, settings.base_url)
+        catalog = Catalog(store, feed, sweeper, settings.base_url, secret_book)
         stack.push_async_callback(catalog.close)
         accounts = Accounts(store, feed, book)
         stack.push_async_callback(accounts.close)
+        secrets = Secrets(store, feed, secret_book, keyring)
+        stack.push_async_callback(secrets.close)
+        audit_log = AuditLog(store)
         saving = spawn(accounts.keep_used(), "save when tokens were used")
         stack.push_async_callback(cancel, saving)
-        deploys = Deploys(store, catalog, sweeper, builder=builder, pool=pool, metrics=metrics)
+        deploys = Deploys(
+            store, catalog, sweeper, builder=builder, pool=pool, metrics=metrics, secrets=secret_book
+        )
         await deploys.recover()
         stack.push_async_callback(deploys.close)
-        api = Api(catalog, deploys, pool, accounts, archive_limit_bytes=settings.archive_limit_bytes)
-        app = web.Application(middlewares=[counted(metrics), problems, authorized(book)])
+        api = Api(
+            catalog,
+            deploys,
+            pool,
+            accounts,
+            secrets,
+            audit_log,
+            archive_limit_bytes=settings.archive_limit_bytes,
+        )
+        watched = audited(audit_log, page_of)
+        app = web.Application(middlewares=[counted(metrics), problems, watched, authorized(book)])
         app.on_shutdown.append(lambda _: feed.close())
         add_api(app, api)
         add_pages(app, catalog, feed, metrics, book)
@@ -117,6 +137,8 @@ def authorized(book: TokenBook) -> Middleware:
                 "bad_request", f"The header Authorization is there {len(given)} times: send it once."
             )
         caller = request[CALLER] = book.bearer(given[0], datetime.now(UTC))
+        if (event := CURRENT.get()) is not None:
+            event.caller = caller
         operation = operations.get((request.method, page))
         if operation is not None:
             require(caller, operation, request.match_info.get("name"))

@@ -11,13 +11,25 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import RowMapping, Select, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    RowMapping,
+    Select,
+    Text,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from control.database import migrate, open_engine, writing
-from control.rows import FunctionRow, TokenRow, UserRow, VersionRow
-from control.schema import functions, tokens, users, versions
+from control.rows import AuditRow, FunctionRow, SecretRow, TokenRow, UserRow, VersionRow
+from control.schema import audit, functions, secrets, tokens, users, versions
 from plat.errors import PlatError
 from plat.model import VersionError, VersionState
 from plat.web import translate
@@ -223,6 +235,62 @@ class Tables:
         rows = [{"token_id": identity, "at": moment} for identity, moment in at.items()]
         if rows:
             await self._connection.execute(change, rows)
+
+    # --- secrets
+
+    async def secret(self, name: str) -> SecretRow | None:
+        row = await self._first(select(secrets).where(secrets.c.name == name))
+        return None if row is None else SecretRow(**row)
+
+    async def secrets(self, after: str, limit: int) -> list[SecretRow]:
+        """By name, those after `after`."""
+        query = select(secrets).where(secrets.c.name > after).order_by(secrets.c.name).limit(limit)
+        return [SecretRow(**row) for row in await self._all(query)]
+
+    async def count_secrets(self) -> int:
+        return int((await self._connection.execute(select(func.count()).select_from(secrets))).scalar_one())
+
+    async def add_secret(self, row: SecretRow) -> None:
+        await self._connection.execute(insert(secrets).values(msgspec.structs.asdict(row)))
+
+    async def change_secret(self, row: SecretRow) -> None:
+        values = msgspec.structs.asdict(row)
+        await self._connection.execute(update(secrets).where(secrets.c.name == row.name).values(values))
+
+    async def drop_secret(self, name: str) -> None:
+        await self._connection.execute(delete(secrets).where(secrets.c.name == name))
+
+    async def functions_with_secret(self, name: str) -> list[FunctionRow]:
+        """Those that name it now or in a version, and perhaps others that have the word in their env."""
+        word = f'"{name}"'
+        in_version = select(versions.c.function).where(
+            type_coerce(versions.c.spec, Text).contains(word, autoescape=True)
+        )
+        query = select(functions).where(
+            or_(
+                type_coerce(functions.c.spec, Text).contains(word, autoescape=True),
+                functions.c.name.in_(in_version),
+            )
+        )
+        return [FunctionRow(**row) for row in await self._all(query.order_by(functions.c.name))]
+
+    # --- audit: rows are added and read, never changed
+
+    async def add_audit(self, row: AuditRow) -> None:
+        values = msgspec.structs.asdict(row)
+        del values["id"]
+        await self._connection.execute(insert(audit).values(values))
+
+    async def audit(
+        self, wanted: Mapping[str, str], since: datetime | None, before: int | None, limit: int
+    ) -> list[AuditRow]:
+        """Newest first, those below the id `before`; `wanted`: values of columns."""
+        query = select(audit).where(*(audit.c[column] == value for column, value in wanted.items()))
+        if since is not None:
+            query = query.where(audit.c.at >= since)
+        if before is not None:
+            query = query.where(audit.c.id < before)
+        return [AuditRow(**row) for row in await self._all(query.order_by(audit.c.id.desc()).limit(limit))]
 
     # --- both
 

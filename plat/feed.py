@@ -24,6 +24,27 @@ UNLIMITED_SLOTS = 1_000_000
 """What a router is granted at an instance with `concurrency = 0`: more than it can ever use at once."""
 
 
+class SecretValues(Struct, frozen=True, gc=False):
+    """By the names that a version's spec has. No text that is made of it shows them."""
+
+    by_name: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"SecretValues({', '.join(sorted(self.by_name))})"
+
+    def hidden_in(self, text: str) -> str:
+        """The text without them: a handler's error may repeat what it was given."""
+        for name, value in sorted(self.by_name.items(), key=lambda each: -len(each[1])):
+            if len(value) >= SHORTEST_HIDDEN:
+                text = text.replace(value, f"[secret {name}]")
+        return text
+
+
+NO_SECRETS = SecretValues()
+SHORTEST_HIDDEN = 4
+"""Shorter ones are in any text."""
+
+
 class VersionEntry(Struct, frozen=True, gc=False):
     """One deployable version. `id` is unique for ever, also when a deleted function's name comes back."""
 
@@ -32,6 +53,7 @@ class VersionEntry(Struct, frozen=True, gc=False):
     number: int
     digest: str
     spec: VersionSpec
+    secrets: SecretValues = NO_SECRETS
 
 
 class FunctionEntry(Struct, frozen=True, gc=False):
@@ -58,7 +80,9 @@ class FunctionEntry(Struct, frozen=True, gc=False):
     @property
     def weight(self) -> int:
         """About its bytes on the wire."""
-        return 200 + sum(300 + _length(version.spec.env) for version in self.versions)
+        return 200 + sum(
+            300 + _length(version.spec.env) + _length(version.secrets.by_name) for version in self.versions
+        )
 
 
 def _length(env: dict[str, str]) -> int:

@@ -183,7 +183,9 @@ class FunctionSpec(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         for number, name in enumerate(self.secrets):
             if name in self.env:
-                raise ValueError(f'secrets[{number}] = "{name}": env has that name too, leave out one of them')
+                raise ValueError(
+                    f'secrets[{number}] = "{name}": env has that name too, leave out one of them'
+                )
             if name in self.secrets[:number]:
                 raise ValueError(f'secrets[{number}] = "{name}": expected each name once')
 
@@ -199,7 +201,7 @@ class VersionSpec(Struct, frozen=True, gc=False):
     memory_mb: int
     cpu: float
     env: dict[str, str]
-    secrets: tuple[str, ...] = ()
+    secrets: list[str] = field(default_factory=list)
     """Their names."""
 
     @classmethod
@@ -213,7 +215,7 @@ class VersionSpec(Struct, frozen=True, gc=False):
             memory_mb=spec.limits.memory_mb,
             cpu=spec.limits.cpu,
             env=spec.env,
-            secrets=tuple(spec.secrets),
+            secrets=spec.secrets,
         )
 
 

@@ -21,7 +21,7 @@ CLIENT_VARIABLES = frozenset({"PLAT_URL", "PLAT_CONFIG"})
 SOCKET_PATH_LIMIT = 107
 """Bytes of a unix socket's path (sun_path is 108 with its NUL, unix(7))."""
 
-SECRETS = frozenset({"token", "jwt_secret"})
+SECRETS = frozenset({"token", "secret_key", "jwt_secret"})
 """Settings that no message repeats."""
 
 _LONGEST_SOCKET_NAME = len("/instances/0123456789abcdef/http.sock")
@@ -76,6 +76,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the scopes are (`invoke:<pattern>`); empty: every valid token may call every jwt function."""
     jwt_leeway_s: Annotated[float, Meta(ge=0, le=300)] = 0
     """By how much clocks may differ."""
+    secret_key: str | None = None
+    """Keys of 32 bytes in base64, commas between: the first encrypts secrets, all of them decrypt."""
+    secret_key_file: str = ""
+    """A file with the same, one a line. Neither: `secret.key` in the data folder, made when needed."""
     archive_limit_bytes: Bytes = 256 * 1024 * 1024
     unpacked_limit_bytes: Bytes = 1024 * 1024 * 1024
     queue_limit: Annotated[int, Meta(ge=1)] = 1000

@@ -170,10 +170,18 @@ class Dispatcher:
         if function.stopped:
             for member in self._of_function(function.name):
                 self._drain(member)
+        for member in self._of_function(function.name):
+            if self._has_former_secrets(member):
+                self._drain(member)
         for version_id in {member.version.id for member in self._of_function(function.name)}:
             self.balance(version_id)
         self._release_old(function)
         self.sweep_function(function)
+
+    def _has_former_secrets(self, member: Member) -> bool:
+        """A secret was changed since it was started: another takes its place."""
+        known = self._table.version(member.version.id)
+        return known is not None and known.secrets != member.version.secrets
 
     def function_dropped(self, name: str) -> None:
         self.broadcast(RouteDropped(name))
@@ -197,6 +205,8 @@ class Dispatcher:
 
     def instance_ready(self, member: Member) -> None:
         self.scaler.evictor.started(member.version.function, member.start_s)
+        if self._has_former_secrets(member):
+            self._drain(member)
         self.balance(member.version.id)
         self._rebalance_waiting()  # a place to start is free
 

@@ -6,10 +6,12 @@ from contextlib import closing, nullcontext
 from typing import Any
 
 from plat.errors import PlatError
+from plat.feed import SecretValues
 from plat.logs import get_logger
 from plat.tasks import subtask
 from pool.code import CodeCache
-from pool.drivers.base import Driver, StartOrder
+from pool.drivers.base import Driver, Kind, StartOrder, WarmOrder
+from pool.drivers.environment import require_secrets
 from pool.health import UselessError, load, wait_ready
 from pool.line import Line
 from pool.logbook import LogBook
@@ -32,9 +34,24 @@ class Launcher:
     async def start(self, member: Member, deadline: float) -> None:
         """Create it and wait until it is ready. Raises PlatError; what is left is the caller's to stop."""
         code = await self._code.code(member.version.digest)
+        if member.version.spec.secrets:
+            await self._start_warm(StartOrder(member.id, member.version, code), member, deadline)
+            return
         running = await self._driver.start(StartOrder(member.id, member.version, code))
         member.address, member.started_at = running.address, running.started_at
         await self._unless_it_dies(member, wait_ready(member.address, deadline))
+
+    async def _start_warm(self, order: StartOrder, member: Member, deadline: float) -> None:
+        """In two steps: what it starts with can be seen from outside, what it loads cannot."""
+        require_secrets(member.version)
+        running = await self._driver.warm(WarmOrder(member.id, Kind.of(member.version.spec)))
+        member.address, member.started_at = running.address, running.started_at
+        await self._unless_it_dies(member, wait_ready(member.address, deadline))
+        placed = await self._driver.place(order)
+        try:
+            await self._unless_it_dies(member, load(member.address, placed.load, deadline))
+        except UselessError as error:
+            raise PlatError("instance_start_failed", f"The instance cannot be loaded: {error}.") from error
 
     async def load(self, member: Member, deadline: float, line: Line | None = None) -> bool:
         """Make the warm instance with the member's id one of its version.
@@ -43,6 +60,7 @@ class Launcher:
         what another instance would fail at too.
         """
         with closing(line) if line is not None else nullcontext():
+            require_secrets(member.version)
             code = await self._code.code(member.version.digest)
             return await self._load(member, StartOrder(member.id, member.version, code), deadline, line)
 
@@ -78,11 +96,25 @@ class Launcher:
     async def with_last_lines(self, member: Member, error: PlatError) -> PlatError:
         """What it wrote before it ended tells more than its exit status."""
         if error.code != "instance_start_failed" or error.traceback:
-            return error
+            return without_secrets(error, member.version.secrets)
         lines = [
             line.message
             async for line in self._logbook.read(member.version.function, tail=READ_BACK_LINES, follow=False)
             if line.instance == member.id
         ]
         text = "\n".join(lines[-LAST_LINES:]) or None
-        return PlatError(error.code, error.detail, reason=error.reason, traceback=text)
+        told = PlatError(error.code, error.detail, reason=error.reason, traceback=text)
+        return without_secrets(told, member.version.secrets)
+
+
+def without_secrets(error: PlatError, secrets: SecretValues) -> PlatError:
+    """The same error, but for values in what a handler or its output said."""
+    if not secrets.by_name:
+        return error
+    return PlatError(
+        error.code,
+        secrets.hidden_in(error.detail),
+        retry_after_s=error.retry_after_s,
+        reason=error.reason,
+        traceback=None if error.traceback is None else secrets.hidden_in(error.traceback),
+    )

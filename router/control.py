@@ -13,6 +13,7 @@ from router.upstream import ConnectionLostError, UnreachableError, connect
 
 PREFIXES = ("/v1", "/ui")
 
+_FORWARDED_FOR = b"X-Forwarded-For"
 _SILENCE_S = 24 * 3600.0
 """A followed log may be silent for long; control itself bounds everything else."""
 
@@ -50,7 +51,8 @@ class ControlProxy:
             least_rate=self._least_rate,
         )
         try:
-            headers = request_headers(request, call_id, [(b"Connection", b"close")])
+            extra = [(b"Connection", b"close"), (_FORWARDED_FOR, forwarded_for(request))]
+            headers = request_headers(request, call_id, extra, frozenset({_FORWARDED_FOR.lower()}))
             head = await exchange.start(write_request_head(request.method, path, headers), body)
             return await exchange.forward(head, call_id, upstream.close)
         except BaseException:
@@ -60,3 +62,9 @@ class ControlProxy:
         finally:
             upstream.close()
             await exchange.stop_upload()
+
+
+def forwarded_for(request: web.BaseRequest) -> bytes:
+    """Whom the client came for, as it says itself, and last its own address, which the audit goes by."""
+    told = [*request.headers.getall("X-Forwarded-For", ()), request.remote or ""]
+    return ", ".join(told).encode("utf-8", "surrogateescape")

@@ -1,10 +1,13 @@
 """What an instance is told: by its environment when it starts, or by an order to load when it was warm.
 
-The environment is the contract's variables, over the user's, over a few of the system's.
+The environment is the contract's variables, over the user's, over a few of the system's. Secrets are in the
+order to load only: an environment can be read from outside (`docker inspect`, `/proc`) as long as it runs.
 """
 
 from collections.abc import Mapping
 
+from plat.errors import PlatError
+from plat.feed import VersionEntry
 from plat.model import VersionSpec
 from pool.drivers.base import LoadOrder, StartOrder, WarmOrder
 
@@ -36,6 +39,7 @@ def contract(order: StartOrder, *, socket: str, code: str) -> dict[str, str]:
 
 def environment(order: StartOrder, system: Mapping[str, str], *, socket: str, code: str) -> dict[str, str]:
     """A user may set PATH or HOME, but not what tells an instance who it is."""
+    assert not order.version.spec.secrets, "secrets come with an order to load"
     return {**system, **order.version.spec.env, **contract(order, socket=socket, code=code)}
 
 
@@ -57,8 +61,26 @@ def load_order(order: StartOrder, *, code: str) -> LoadOrder:
         timeout_s=spec.timeout_s,
         memory_mb=spec.memory_mb,
         code=code,
-        env={name: value for name, value in spec.env.items() if name not in ours},
+        env={
+            name: value for name, value in {**spec.env, **version.secrets.by_name}.items() if name not in ours
+        },
     )
+
+
+def require_secrets(version: VersionEntry) -> None:
+    """Raises PlatError if it names secrets that are not there, or that cannot come with an order to load."""
+    missing = [name for name in version.spec.secrets if name not in version.secrets.by_name]
+    if missing:
+        raise PlatError(
+            "instance_start_failed",
+            f'The secret "{missing[0]}" is not there: set it with `plat secret set {missing[0]}`.',
+        )
+    if version.spec.secrets and needs_own_start(version.spec):
+        raise PlatError(
+            "instance_start_failed",
+            f"A function with secrets needs at least {LEAST_WARM_MB} MB of memory, and an env without"
+            " variables that are read when its runtime starts (PYTHON*, NODE_*, LD_*, LC_*, MALLOC_*).",
+        )
 
 
 def needs_own_start(spec: VersionSpec) -> bool:

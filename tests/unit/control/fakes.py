@@ -1,6 +1,7 @@
 """What unit tests of the control service put in place of sockets: rows, a feed, a builder and a pool."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from plat.feed import VersionEntry
 from plat.model import Artifact, DecisionList, FunctionSpec, InstanceList, VersionSpec
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+KEY = base64.b64encode(bytes(range(32))).decode()
 
 
 def function_row(name: str = "hello", **changes: object) -> FunctionRow:

@@ -11,17 +11,22 @@ from aiohttp.test_utils import make_mocked_request
 
 from control.accounts import Accounts
 from control.api import Api
+from control.audit_log import AuditLog
 from control.catalog import Catalog
 from control.deploys import Deploys
+from control.keyring import Keyring
 from control.metrics import ControlMetrics
 from control.permissions import CALLER
 from control.routes import OPERATIONS, Operation
+from control.secret_book import SecretBook
+from control.secrets import Secrets
 from control.store import Store
 from control.sweep import Sweeper
 from control.token_book import TokenBook
 from plat.errors import PlatError
 from plat.model import Function, Version
-from tests.unit.control.fakes import FakeBuilder, FakePool, Shelf, ToldFeed, token_row
+from plat.settings import Settings
+from tests.unit.control.fakes import KEY, FakeBuilder, FakePool, Shelf, ToldFeed, token_row
 from tests.unit.requests import Writer, payload
 
 ARCHIVE_LIMIT = 10
@@ -38,7 +43,17 @@ class Bench:
         )
         self.book = TokenBook([ADMIN])
         accounts = Accounts(store, ToldFeed(), self.book)
-        self.api = Api(self.catalog, deploys, self.pool, accounts, archive_limit_bytes=ARCHIVE_LIMIT)
+        keyring = Keyring(Settings(secret_key=KEY))
+        secrets = Secrets(store, ToldFeed(), SecretBook(), keyring)
+        self.api = Api(
+            self.catalog,
+            deploys,
+            self.pool,
+            accounts,
+            secrets,
+            AuditLog(store),
+            archive_limit_bytes=ARCHIVE_LIMIT,
+        )
 
     async def __call__(
         self, operation: str, query: str = "", body: bytes = b"", *, version: str = "1", **options: Any
@@ -52,7 +67,13 @@ class Bench:
     async def handle(
         self, operation: str, query: str = "", body: bytes = b"", *, version: str = "1", **options: Any
     ) -> web.StreamResponse:
-        match_info = {"name": "hello", "version": version, "id": "unknown", "user": "nobody"}
+        match_info = {
+            "name": "hello",
+            "version": version,
+            "id": "unknown",
+            "user": "nobody",
+            "secret": "DB_URL",
+        }
         request = make_mocked_request(
             "POST", f"/{query}", match_info=match_info, payload=payload(body), **options
         )

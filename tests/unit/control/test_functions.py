@@ -8,6 +8,7 @@ import pytest
 
 from control import functions as rules
 from control.rows import FunctionRow, VersionRow
+from control.secret_book import SecretBook
 from plat.errors import PlatError
 from plat.model import (
     Access,
@@ -167,7 +168,7 @@ def test_what_the_pool_is_told() -> None:
         limits=Limits(rate=4, burst=5),
         access=Access(auth="public"),
     )
-    entry = rules.function_entry(msgspec.structs.replace(FUNCTION, spec=spec), [VERSION])
+    entry = rules.function_entry(msgspec.structs.replace(FUNCTION, spec=spec), [VERSION], SecretBook())
     assert (entry.name, entry.live, entry.stopped, entry.auth) == ("hello", 2, True, "public")
     assert (entry.min, entry.max, entry.idle_s, entry.rate, entry.burst) == (1, 3, 3, 4, 5)
     assert (entry.pause_after_s, entry.windows) == (2, (WINDOW,))

@@ -36,7 +36,7 @@ async def app(tmp_path: Path) -> AsyncIterator[web.Application]:
 
 def path_of(operation: Operation) -> str:
     path = operation.path.replace("{name}", "hello").replace("{version}", "1")
-    return path.replace("{id}", "0123").replace("{user}", "ann")
+    return path.replace("{id}", "0123").replace("{user}", "ann").replace("{secret}", "DB_URL")
 
 
 async def ask(app: web.Application, method: str, path: str, headers: dict[str, str]) -> int:
