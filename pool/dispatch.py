@@ -85,7 +85,7 @@ class Dispatcher:
         self.scaler = Scaler(
             table, fleet, ledger, self._demands, memory_mb=memory_mb, learned=learned, drain=self._drain
         )
-        self._granting = Granting(fleet, ledger, self._demands, send, self.scaler.used)
+        self._granting = Granting(fleet, ledger, self._demands, send, self.scaler.used, self._function_of)
         fleet.observer = self
 
     # --- routers
@@ -336,6 +336,10 @@ class Dispatcher:
 
     def _alive(self, version_id: str) -> bool:
         return any(member.state is not State.DRAINING for member in self._fleet.members(version_id))
+
+    def _function_of(self, version_id: str) -> FunctionEntry | None:
+        version = self._table.version(version_id)
+        return self._table.function(version.function) if version is not None else None
 
     def _version(self, version_id: str) -> VersionEntry | None:
         known = self._table.version(version_id) or self.scaler.on_trial(version_id)

@@ -103,14 +103,21 @@ class Ledger:
 
     # --- slots
 
-    def grant(self, version: str, router: str, wanted: int, now: float) -> list[Allotment]:
-        """Up to `wanted` slots from home to the router, of the instances used last."""
+    def grant(
+        self, version: str, router: str, wanted: int, now: float, room: int | None = None
+    ) -> list[Allotment]:
+        """Up to `wanted` slots from home to the router, of the instances used last.
+
+        `room`: how many more slots of the function routers may hold; None: any number.
+        """
         granted = []
+        if room is not None:
+            wanted = min(wanted, room)
         for account in sorted(self.of_version(version), key=lambda each: each.last_used, reverse=True):
             if wanted <= 0:
                 break
             free = account.home(router)
-            slots = free if account.total == 0 else min(free, wanted)
+            slots = free if account.total == 0 and room is None else min(free, wanted)
             if slots > 0:
                 woken, idle_since = account.settled, account.last_used if account.used else None
                 account.held[router] = account.held.get(router, 0) + slots
@@ -181,6 +188,10 @@ class Ledger:
                 account.reclaimed[router] = slots
                 asked.append(Allotment(router, account.instance, slots))
         return asked
+
+    def held(self, version: str) -> int:
+        """Slots of the version that are not at home: so many calls may be in flight."""
+        return sum(sum(account.held.values()) for account in self.of_version(version))
 
     def held_by(self, version: str, router: str) -> int:
         """Slots of the version that the router holds and was not asked back."""

@@ -159,7 +159,7 @@ class Scaler:
         members = self._fleet.members(version.id)
         trial = version.id in self._trials
         alive = sum(member.state is not State.DRAINING for member in members)
-        maximum = function.max if function else 1
+        maximum = _most_instances(function, version) if function else 1
         return Need(
             live=is_live(function, version) or trial,
             stopped=function is not None and function.stopped and not trial,
@@ -262,3 +262,11 @@ class Scaler:
                 spare[each.function] -= 1
                 chosen.append(each)
         return chosen
+
+
+def _most_instances(function: FunctionEntry, version: VersionEntry) -> int:
+    """No more than the calls that may be in flight have use for."""
+    if function.max_in_flight is None:
+        return function.max
+    concurrency = version.spec.concurrency or function.max_in_flight
+    return min(function.max, -(-function.max_in_flight // concurrency))

@@ -1,7 +1,10 @@
 """Slots from where they lie to where they are waited for; between routers, too."""
 
-from plat.feed import Demand, Grant, Reclaim, Returned
-from tests.unit.pool.rig import Rig, V, connect, function, granted, told
+import msgspec
+import pytest
+
+from plat.feed import Demand, FunctionEntry, Grant, Reclaim, Returned
+from tests.unit.pool.rig import Rig, V, connect, function, granted, settle, told
 
 
 async def test_a_slot_that_came_home_goes_to_whoever_waits(rig: Rig) -> None:
@@ -41,3 +44,50 @@ async def test_what_was_asked_back_is_not_asked_for_twice(rig: Rig) -> None:
     for _ in range(5):
         rig.hear("r2", Demand(V, 1, 0, rig.seen("r2")))
     assert len(told(rig, Reclaim)) == 1
+
+
+# --- limits.max_in_flight
+
+
+def limited(concurrency: int, most: int, *, number: int = 1) -> FunctionEntry:
+    entry = function(concurrency=concurrency, maximum=10, number=number)
+    return msgspec.structs.replace(entry, max_in_flight=most)
+
+
+def put(rig: Rig, entry: FunctionEntry) -> None:
+    rig.table.put(entry)
+    rig.dispatcher.function_put(entry)
+
+
+@pytest.mark.parametrize(("concurrency", "instances"), [(1, 3), (2, 2), (8, 1), (0, 1)])
+async def test_no_more_slots_are_out_than_calls_may_be_in_flight(
+    rig: Rig, concurrency: int, instances: int
+) -> None:
+    put(rig, limited(concurrency, 3))
+    connect(rig, "r2")
+    for router in ("r1", "r2"):
+        rig.hear(router, Demand(V, 20, 0, rig.seen(router)))
+    await settle()
+    assert sum(grant.slots for router in ("r1", "r2") for grant in told(rig, Grant, router)) == 3
+    assert rig.driver.starts == instances
+
+
+async def test_versions_share_what_may_be_in_flight(rig: Rig) -> None:
+    put(rig, limited(2, 3, number=2))
+    for version in ("f-1", "f-2"):
+        rig.hear("r1", Demand(version, 5, 0, rig.seen("r1")))
+        await settle()
+    assert sum(grant.slots for grant in told(rig, Grant)) == 3
+
+
+async def test_a_slot_that_came_home_makes_room(rig: Rig) -> None:
+    put(rig, limited(8, 2))
+    connect(rig, "r2")
+    rig.hear("r1", Demand(V, 2, 0, rig.seen("r1")))
+    await settle()
+    (grant,) = told(rig, Grant)
+    rig.hear("r2", Demand(V, 1, 0, rig.seen("r2")))
+    assert told(rig, Grant, "r2") == []
+    assert [asked.slots for asked in told(rig, Reclaim)] == [1]
+    rig.hear("r1", Returned(grant.instance, 1, 0.0))
+    assert [each.slots for each in told(rig, Grant, "r2")] == [1]
