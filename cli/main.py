@@ -32,6 +32,8 @@ COMMANDS = {
     "simulate": "cli.simulate:simulate",
     "token": "cli.token:token",
     "user": "cli.user:user",
+    "secret": "cli.secret:secret",
+    "audit": "cli.audit:audit",
     "completion": "cli.completion:completion",
     "router": "cli.services:router",
     "core": "cli.services:core",

@@ -81,6 +81,8 @@ def service_environ(settings: Settings, environ: Mapping[str, str], *, with_toke
     values = {variable: getattr(settings, name) for variable, name in fields.items()}
     if not with_token:
         values["PLAT_TOKEN"] = values["PLAT_SECRET_KEY"] = None
+    else:
+        values["PLAT_JWT_SECRET"] = None  # the routers' alone
     given = {name: value for name, value in environ.items() if name not in fields}
     return given | {variable: str(value) for variable, value in values.items() if value is not None}
 

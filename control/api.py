@@ -175,7 +175,7 @@ class Api:
     async def set_secret(self, request: web.Request) -> web.Response:
         decode_query(request.query.items(), NoQuery)
         name = convert(request.match_info["secret"], SecretName)
-        wanted = convert(await read_json(request), SecretRequest)
+        wanted = _secret_request(await read_json(request))
         secret, created = await self._secrets.set(name, wanted.value)
         return json_response(secret, 201 if created else 200)
 
@@ -210,6 +210,18 @@ def _version_number(name: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 10 and 0 < int(text) < 2**31):
         raise version_not_found(name, text)
     return int(text)
+
+
+def _secret_request(body: object) -> SecretRequest:
+    """Raises PlatError `invalid`, which does not say what was given instead."""
+    try:
+        return convert(body, SecretRequest)
+    except PlatError:
+        raise PlatError(
+            "invalid",
+            'The body is not {"value": "..."} with a text of at most 32768 characters, without NUL'
+            " (it is not shown).",
+        ) from None
 
 
 def _break_off(request: web.Request, error: Exception) -> None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -14,6 +14,7 @@ from plat.model import FunctionName, SecretName, TokenId, UserName, VersionNumbe
 from plat.nearest import did_you_mean
 
 PageLimit = Annotated[int, Meta(ge=1, le=1000, description="items on a page")]
+Moment = Annotated[datetime, Meta(tz=True)]
 MAX_TAIL = 100_000
 
 T = TypeVar("T", bound=Struct)
@@ -56,7 +57,7 @@ class AuditQuery(Struct, frozen=True):
     action: (
         Annotated[str, Meta(pattern=r"^[a-z_]{1,32}$(?!\n)", description="an operation's name")] | UnsetType
     ) = UNSET
-    since: Annotated[datetime, Meta(tz=True)] | UnsetType = UNSET
+    since: Moment | UnsetType = UNSET
 
 
 class LogsQuery(Struct, frozen=True):
@@ -84,6 +85,7 @@ def _known(name: str, fields: Iterable[str]) -> str:
 
 def _value(name: str, text: str, kind: object) -> object:
     try:
-        return msgspec.convert(text, kind, strict=False)
+        # Not strict, a number of seconds would be a time too.
+        return msgspec.convert(text, kind, strict=Moment in get_args(kind))
     except msgspec.ValidationError as error:
         raise PlatError("invalid", f'{name} = "{text}": expected {describe(kind)}.') from error

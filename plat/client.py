@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import msgspec
@@ -28,6 +28,8 @@ from plat.credentials import find_access
 from plat.decoding import UNREADABLE
 from plat.errors import PlatError
 from plat.model import (
+    AuditEntry,
+    AuditPage,
     CreatedToken,
     DecisionList,
     DecisionView,
@@ -36,8 +38,12 @@ from plat.model import (
     FunctionSpec,
     Instance,
     InstanceList,
+    KeyRotation,
     LiveChange,
     LogLine,
+    Secret,
+    SecretPage,
+    SecretRequest,
     Token,
     TokenPage,
     TokenRequest,
@@ -69,6 +75,8 @@ Instances = list[Instance]
 Decisions = list[DecisionView]
 Tokens = list[Token]
 Users = list[User]
+Secrets = list[Secret]
+Audit = list[AuditEntry]
 Data = bytes | str | Path | AsyncIterator[bytes] | None
 _NO_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
 
@@ -191,6 +199,25 @@ class PlatClient:
         async with self._request("DELETE", f"/v1/users/{quote(name, safe='')}"):
             pass
 
+    async def set_secret(self, name: str, value: str) -> Secret:
+        return await self._call("PUT", _secret_path(name), Secret, SecretRequest(value))
+
+    async def secrets(self) -> Secrets:
+        """Their names; nothing answers their values."""
+        return [secret async for secret in self._pages("/v1/secrets", SecretPage)]
+
+    async def delete_secret(self, name: str) -> None:
+        async with self._request("DELETE", _secret_path(name)):
+            pass
+
+    async def rotate_secrets(self) -> KeyRotation:
+        return await self._call("POST", "/v1/rotate-secrets", KeyRotation)
+
+    async def audit(self, *, limit: int = 100, **filters: str) -> Audit:
+        """The newest entries first, at most 1000; filters: function, actor, action, since (ISO 8601)."""
+        query = urlencode({"limit": limit, **filters})
+        return (await self._call("GET", f"/v1/audit?{query}", AuditPage)).items
+
     async def invoke(
         self,
         name: str,
@@ -286,6 +313,10 @@ def function_path(name: str) -> str:
     if not is_function_name(name):
         raise PlatError("invalid", f'"{name}" cannot be a function: {NAME_RULE}.')
     return f"/v1/functions/{name}"
+
+
+def _secret_path(name: str) -> str:
+    return f"/v1/secrets/{quote(name, safe='')}"
 
 
 def call_path(name: str, path: str = "/", version: int | None = None) -> str:

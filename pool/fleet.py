@@ -405,7 +405,19 @@ class Fleet:
         if health is not None and health.warm:
             self._never_serves(member, "It was never told its function.")
             return None
-        return health.in_flight if health is not None else None
+        if health is None:
+            await self._wake(member)
+            return None
+        return health.in_flight
+
+    async def _wake(self, member: Member) -> None:
+        """The engine may have paused it after all: what a pool asked for before it was killed comes late."""
+        async with member.switching:
+            if member.managed and not member.stopping and member.state is not State.PAUSED:
+                try:
+                    await self._driver.resume(member.id)
+                except PlatError as error:
+                    log.info("an instance does not answer", instance=member.id, detail=error.detail)
 
     def _never_serves(self, member: Member, why: str) -> None:
         """One that was too busy with its start to say so when it was adopted."""

@@ -36,6 +36,12 @@ def test_a_service_that_faces_the_network_gets_no_token() -> None:
     assert load({}, environ).token is None
 
 
+def test_only_routers_get_what_json_web_tokens_are_signed_with() -> None:
+    settings = Settings(data="/d", token="secret", jwt_secret="x" * 32)
+    assert load({}, service_environ(settings, {}, with_token=False)).jwt_secret == "x" * 32
+    assert load({}, service_environ(settings, {"PLAT_JWT_SECRET": "y"}, with_token=True)).jwt_secret is None
+
+
 def test_the_core_first_then_each_router(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PLAT_TOKEN", raising=False)
     core, *routers = commands(SETTINGS, lifeline=5, lock=6)

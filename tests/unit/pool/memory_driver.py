@@ -165,6 +165,8 @@ class MemoryDriver:
         if running is None:
             raise Unreachable(f"{address}: nobody listens")
         await self.probes_answered.wait()
+        if instance in self.paused:
+            return None
         is_warm = instance in self.never_told or (running.kind is not None and instance not in self.loaded)
         return Health(in_flight=self.in_flight.get(instance, 0), warm=is_warm)
 

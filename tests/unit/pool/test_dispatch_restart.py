@@ -134,6 +134,26 @@ async def test_one_that_was_busy_with_its_start_and_failed_is_replaced(
     assert grant.instance not in after.driver.running
 
 
+async def test_one_that_the_killed_pool_had_paused_too_late_to_be_seen_is_woken_up(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its request was with the engine when it was killed, and is done after the new pool has listed."""
+    (grant,) = await granted(rig)
+    after = Rig(tmp_path, rig.driver)
+    await after.open(monkeypatch)
+    after.load(function(maximum=1))
+    monkeypatch.setattr("pool.adoption.probe", _too_busy)
+    await after.list_machine()
+    rig.driver.paused.add(grant.instance)
+    connect(after, "r1")
+    after.hear("r1", Demand(V, 1, 0, 0))
+    for _ in range(3):
+        after.tick()
+        await settle()
+    assert [each.instance for each in told(after, Grant)] == [grant.instance]
+    assert rig.driver.paused == set()
+
+
 async def _too_busy(address: str, timeout_s: float) -> None:
     return None
 
