@@ -1,8 +1,8 @@
 """A router's limits as a process of their own: the router's own modules, without HTTP, and calls at a pace.
 
 usage: python -m tests.integration.router.limited_router URL PART PARTS RATE BURST PACE SECONDS LOG
-Every call that is admitted is one number in LOG, written at once: the machine's monotonic clock, as eight
-bytes (a double). The last one is the negative number of calls.
+Every call is one number in LOG, written at once: the machine's monotonic clock as eight bytes (a double),
+negative for one that was refused.
 """
 
 import asyncio
@@ -39,6 +39,8 @@ class Call:
         elif told == WAIT and self._waits < 4:
             self._waits += 1
             bucket.waiters.append(self)
+        else:
+            os.write(self._log, struct.pack("d", -time.monotonic()))
 
 
 async def main(url: str, part: int, parts: int, rate: float, burst: int, pace: float, seconds: float) -> None:
@@ -60,15 +62,12 @@ async def main(url: str, part: int, parts: int, rate: float, burst: int, pace: f
         now = time.monotonic()
     await cancel(run)
     await leasing.give_back()
-    os.write(log, struct.pack("d", -calls))
 
 
-def read_log(path: Path) -> tuple[list[float], int]:
-    """When calls were admitted, and how many there were (0: the process was killed)."""
+def read_log(path: Path) -> list[float]:
+    """When calls came; negative: one that was refused. What a killed process wrote is there."""
     data = path.read_bytes()
-    numbers = list(struct.unpack(f"{len(data) // 8}d", data[: len(data) // 8 * 8]))
-    calls = int(-numbers.pop()) if numbers and numbers[-1] < 0 else 0
-    return numbers, calls
+    return list(struct.unpack(f"{len(data) // 8}d", data[: len(data) // 8 * 8]))
 
 
 if __name__ == "__main__":
