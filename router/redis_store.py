@@ -61,7 +61,14 @@ class RedisStore:
         return answers
 
     async def close(self) -> None:
-        await self._client.aclose()
+        client: Any = self._client
+        await client.aclose()
+        if isinstance(client, RedisCluster):
+            for node in client.nodes_manager.startup_nodes.values():
+                await node.disconnect()
+        elif (sentinels := getattr(client.connection_pool, "sentinel_manager", None)) is not None:
+            for each in sentinels.sentinels:  # clients of their own, which nobody else closes
+                await each.aclose()
 
     async def _run(self, keys: list[str], given: list[str]) -> list[bytes]:
         """A request that a server hears twice is known by its number the second time."""

@@ -1,0 +1,260 @@
+"""Leases from each form of Redis, and through a link to it that is slow, cut, or silent."""
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import redis
+
+from plat.feed import Route, RouteVersion
+from plat.leasing import LEASE_TTL_S, Ask
+from plat.tasks import cancel, spawn
+from router.leases import TIMEOUT_S, Leasing, StoreError
+from router.limits import WAIT, Limiter
+from router.metrics import Metrics
+from router.redis_store import RedisStore
+from tests.integration.redis_server import RedisServer
+
+pytestmark = pytest.mark.redis
+
+ASK = Ask("k", 1.0, 4, 0, 0, 1, 0.0, 1e9, False)
+WAIT_S = 15.0
+
+
+def free_port() -> int:
+    """Also 10,000 above it: there nodes of a Cluster talk."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = int(one.getsockname()[1])
+    return port if port <= 50_000 else port - 20_000
+
+
+@pytest.fixture
+def start(data_dir: Path) -> Iterator[Callable[..., RedisServer]]:
+    servers: list[RedisServer] = []
+
+    def run(name: str, *options: str | int) -> RedisServer:
+        folder = data_dir / name
+        folder.mkdir()
+        server = RedisServer(folder, *map(str, options))
+        servers.append(server)
+        server.start()
+        return server
+
+    yield run
+    for server in servers:
+        server.kill()
+
+
+async def leases_something(url: str) -> None:
+    store = RedisStore(url)
+    try:
+        async with asyncio.timeout(WAIT_S):
+            [first] = await store.lease("a", 1, [ASK])
+            assert first.forgotten_s > 0
+            await asyncio.sleep(LEASE_TTL_S + 1.1)
+            [second] = await store.lease("a", 2, [ASK])
+        assert second.lease == 1
+    finally:
+        await store.close()
+
+
+async def test_tls_and_a_password(start: Callable[..., RedisServer], data_dir: Path) -> None:
+    key, certificate, port = data_dir / "key.pem", data_dir / "cert.pem", free_port()
+    subprocess.run(  # noqa: ASYNC221 - nothing else runs yet
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+            *("-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    tls = ("--tls-port", port, "--tls-cert-file", key.with_name("cert.pem"), "--tls-key-file", key)
+    server = start("tls", *tls, "--tls-ca-cert-file", certificate, "--tls-auth-clients", "no")
+    server.run("CONFIG", "SET", "requirepass", "secret")
+    await leases_something(f"rediss://:secret@localhost:{port}?ssl_ca_certs={certificate}")
+    distrusting = RedisStore(f"rediss://:secret@localhost:{port}")
+    with pytest.raises(StoreError):
+        await distrusting.lease("a", 1, [ASK])
+    await distrusting.close()
+
+
+async def test_a_cluster(start: Callable[..., RedisServer]) -> None:
+    port = free_port()
+    server = start("node", "--cluster-enabled", "yes", "--port", port, "--cluster-announce-ip", "127.0.0.1")
+    server.run("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+    deadline = time.monotonic() + WAIT_S
+    while b"cluster_state:ok" not in as_bytes(server.run("CLUSTER", "INFO")):
+        assert time.monotonic() < deadline, "the cluster does not begin"
+        await asyncio.sleep(0.05)
+    await leases_something(f"redis+cluster://127.0.0.1:{port}")
+
+
+def as_bytes(value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+async def test_a_failover_by_sentinel_is_a_memory_that_was_lost(
+    start: Callable[..., RedisServer], data_dir: Path
+) -> None:
+    ports = [free_port() for _ in range(3)]
+    master = start("master", "--port", ports[0])
+    start("replica", "--port", ports[1], "--replicaof", f"127.0.0.1 {ports[0]}")
+    config = data_dir / "sentinel.conf"
+    config.write_text(
+        f"port {ports[2]}\ndir {data_dir}\nsentinel monitor main 127.0.0.1 {ports[0]} 1\n"
+        "sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 2000\n"
+    )
+    program = shutil.which("redis-server")
+    assert program is not None
+    sentinel = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
+        [program, str(config), "--sentinel"], stdout=subprocess.DEVNULL
+    )
+    store = RedisStore(f"redis+sentinel://127.0.0.1:{ports[2]}/main")
+    try:
+        [first] = await until_answered(store, 1)
+        assert first.forgotten_s > 0
+        await asyncio.sleep(LEASE_TTL_S + 1.5)
+        assert (await store.lease("a", 100, [ASK]))[0].lease == 1
+        await until_replicated(ports[2])
+        master.kill()
+        [answer] = await until_answered(store, 101)
+        assert (answer.lease, answer.forgotten_s > 0) == (0, True)
+    finally:
+        await store.close()
+        sentinel.kill()
+        sentinel.wait()
+
+
+async def until_answered(store: RedisStore, number: int) -> list:  # type: ignore[type-arg]
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            return await store.lease("a", number, [ASK])
+        except StoreError:
+            assert time.monotonic() < deadline, "it never answers"
+            await asyncio.sleep(0.1)
+            number += 1
+
+
+async def until_replicated(port: int) -> None:
+    deadline = time.monotonic() + WAIT_S
+    with redis.Redis(port=port) as sentinel:
+        while not sentinel.execute_command("SENTINEL", "REPLICAS", "main"):
+            assert time.monotonic() < deadline, "the sentinel does not see the replica"
+            await asyncio.sleep(0.1)
+
+
+# --- a link that is not well
+
+
+class Link:
+    """Before the Redis's socket: `delay_s` on each piece, or silence, or no connection."""
+
+    def __init__(self, path: Path, server: RedisServer) -> None:
+        self.url = f"unix://{path}"
+        self.delay_s = 0.0
+        self.silent = False
+        self._path, self._server = path, server
+        self._listener: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def open(self) -> None:
+        self._listener = await asyncio.start_unix_server(self._serve, self._path)
+
+    def cut(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        self._path.unlink(missing_ok=True)
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        their_reader, their_writer = await asyncio.open_unix_connection(self._server.path)
+        self._writers |= {writer, their_writer}
+        with suppress(ConnectionError):
+            await asyncio.gather(self._copy(reader, their_writer), self._copy(their_reader, writer))
+        for each in (writer, their_writer):
+            each.close()
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            await asyncio.sleep(self.delay_s)
+            if not self.silent:
+                writer.write(data)
+        writer.close()
+
+
+class Calls:
+    """One router with one limit, called all the time."""
+
+    def __init__(self, url: str, *, closed: bool) -> None:
+        self.metrics = Metrics()
+        self.limiter = Limiter()
+        self.leasing = Leasing("r", self.limiter, RedisStore(url), self.metrics, clock=time.monotonic)
+        version = (RouteVersion("v", 1, 1, 30.0),)
+        fail = "closed" if closed else "open"
+        self.route = Route("f", 1, False, "public", 60.0, 50.0, 50, version, limit_fail=fail)
+        self.admitted: list[float] = []
+
+    def resume(self, now: float) -> None:
+        bucket = self.limiter.of_function(self.route, now)
+        told = bucket.take(now)
+        if told == 0:
+            self.admitted.append(now)
+        elif told == WAIT:
+            bucket.waiters.append(self)
+
+    async def flood(self, seconds: float) -> int:
+        """How many were admitted in that time."""
+        before, end = len(self.admitted), time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.resume(time.monotonic())
+            self.limiter.tick(time.monotonic(), lambda _: True)
+            await asyncio.sleep(0.002)
+        return len(self.admitted) - before
+
+    def check(self) -> None:
+        for first, begin in enumerate(self.admitted):
+            for last in range(first, len(self.admitted)):
+                assert last - first + 1 <= 50 + 50 * (self.admitted[last] - begin) + 1e-3
+
+
+@pytest.fixture
+async def link(start: Callable[..., RedisServer], data_dir: Path) -> AsyncIterator[Link]:
+    link = Link(data_dir / "link.sock", start("redis"))
+    await link.open()
+    yield link
+    link.cut()
+
+
+@pytest.mark.parametrize("closed", [False, True], ids=["open", "closed"])
+async def test_slow_then_silent_then_cut_then_well(link: Link, closed: bool) -> None:
+    calls = Calls(link.url, closed=closed)
+    run = spawn(calls.leasing.run(), "leases")
+    await calls.flood(LEASE_TTL_S + 0.5)
+    link.delay_s = 0.05
+    assert await calls.flood(2) > 0
+    assert calls.metrics.limiter_up
+    link.silent = True
+    await calls.flood(TIMEOUT_S + LEASE_TTL_S + 0.5)
+    assert not calls.metrics.limiter_up
+    assert (await calls.flood(1) > 0) != closed
+    link.cut()
+    assert (await calls.flood(1) > 0) != closed
+    link.silent, link.delay_s = False, 0.0
+    await link.open()
+    await calls.flood(LEASE_TTL_S + 1)
+    assert calls.metrics.limiter_up
+    assert await calls.flood(1) > 0
+    await cancel(run)
+    await calls.leasing.give_back()
+    calls.check()
