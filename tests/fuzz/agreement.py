@@ -4,6 +4,7 @@ AssertionError: two parsers disagree. Where another may refuse what we take, the
 """
 
 import re
+from contextlib import suppress
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -130,12 +131,24 @@ def check_answer(
     """What http1 reads, or None: it comes to the same in any pieces, and others read the same or refuse."""
     whole = fed([data], method=method, ended=ended)
     _check_pieces(whole, fed(cut(data, cuts), method=method, ended=ended), f"{cuts} {data!r}")
+    _check_short_way(data, whole, method)
     ours = read(data, method=method, ended=ended)
     assert (ours is not None) == (whole.complete and (whole.kept or _left_nothing(data, method, ended))), data
     if ours is not None:
         _check_others(ours, data, method, aiohttp, ended=ended)
         _check_client(ours, whole.out, method)
     return ours
+
+
+def _check_short_way(data: bytes, whole: Outcome, method: str) -> None:
+    """What the router does with an answer in one piece whose head it has seen before."""
+    heads = AnswerHeads()
+    with suppress(BadResponseError):  # a head may be good, and what follows it not
+        Answer(heads, b"id", is_head=False, close=False).feed(data)
+    short = heads.whole(data, b"id", close=False)
+    if short is not None and method != "HEAD":
+        assert whole.complete, data
+        assert (short[1], short[0].keep_alive) == (whole.out, whole.kept), data
 
 
 def cut(data: bytes, cuts: list[int]) -> list[bytes]:

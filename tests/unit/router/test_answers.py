@@ -347,3 +347,59 @@ def test_a_refusal_is_a_whole_answer() -> None:
 def test_a_rewritten_interim_answer_has_no_call_id() -> None:
     made = rewrite(EARLY, "GET")
     assert (made.start, made.ending, made.closing) == (EARLY, b"", b"")
+
+
+# --- in one piece, with a head seen before: no Answer is made
+
+
+WHOLE = [
+    *(data for data, _ in REWRITTEN.values()),
+    OK,
+    OK + b"x",
+    OK[:-1],
+    EARLY,
+    EARLY + OK,
+    CONTINUE,
+    CONTINUE + OK,
+    answer(b"Transfer-Encoding: chunked", body=b"2\r\nok\r\n0\r\n\r\n"),
+    answer(body=b"to the end"),
+    answer(start=b"HTTP/1.1 204 No Content"),
+    answer(start=b"HTTP/1.1 204 No Content", body=b"x"),
+    answer(b"Content-Length: 5", start=b"HTTP/1.1 304 Not Modified"),
+    answer(b"Connection: close", b"Content-Length: 2", body=b"ok"),
+    b"nonsense",
+    b"",
+]
+
+
+def first_fed(heads: AnswerHeads, data: bytes) -> None:
+    """As the first call whose answer has these heads."""
+    try:
+        Answer(heads, b"id-0", is_head=False, close=False).feed(data)
+    except BadResponseError:
+        return
+
+
+@given(
+    st.lists(st.sampled_from(WHOLE), max_size=5), st.sampled_from(WHOLE), st.binary(max_size=3), st.booleans()
+)
+def test_the_short_way_gives_what_an_answer_gives(
+    before: list[bytes], data: bytes, more: bytes, close: bool
+) -> None:
+    heads = AnswerHeads()
+    for each in before:
+        first_fed(heads, each)
+    whole = heads.whole(data + more, b"id-1", close=close)
+    if whole is None:
+        return
+    slow = Answer(AnswerHeads(), b"id-1", is_head=False, close=close)
+    assert whole[1] == slow.feed(data + more)
+    assert slow.complete
+    assert (whole[0].status, whole[0].keep_alive) == (slow.status, slow.reusable)
+
+
+def test_the_short_way_is_taken() -> None:
+    heads = AnswerHeads()
+    assert heads.whole(OK, b"id-1", close=False) is None
+    first_fed(heads, OK)
+    assert heads.whole(OK, b"id-1", close=False) is not None
