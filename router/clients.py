@@ -1,6 +1,6 @@
 """What the client connections of one router share: how many there are, what they wait for, and memory.
 
-Knows no bytes and no slots; `fastpath` does.
+Knows no bytes and no slots; `client_connection` and `fastpath` do.
 """
 
 import asyncio

@@ -1,18 +1,16 @@
-"""The fast path: a client's connection as a protocol of its own, for complete small requests (DESIGN 5).
+"""The fast path: a complete small request becomes a call within one callback (DESIGN 5).
 
-A request that `recognise` knows is admitted, given a slot and written to an idle upstream connection
-within one callback: no task, future, timer or URL object. Everything else goes to aiohttp, with its
-bytes, on the same connection. Both paths ask the same admission, slots and metrics.
+It is admitted, given a slot and written to an idle upstream connection: no task, future, timer or URL
+object. Both paths ask the same admission, slots and metrics; `client_connection` does the reading.
 """
 
 import asyncio
 import time
-from typing import Final, cast
 
 from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from plat.tasks import spawn
-from router.answers import Answer, refusal
+from router.answers import Answer
 from router.bearers import UnknownKeyError
 from router.calls import (
     CLIENT_GONE,
@@ -22,69 +20,36 @@ from router.calls import (
     give_back,
     idle_connection,
 )
-from router.clients import BODY_LIMIT_BYTES, Clients
+from router.client_connection import CLOSED, IN_FLIGHT, WAITING, ClientConnection
+from router.clients import Clients
 from router.http1 import BadResponseError
 from router.limits import LeasedBucket, PermitBucket
-from router.recognise import Recognised, may_become
+from router.recognise import Recognised
 from router.slots import InstanceSlots, Waiter
-from router.unsent import unsent_bytes
 from router.upstream import UnreachableError, UpstreamConnection
 
-IDLE_S = 75.0
-"""Idle client connections are closed after this (nginx's default)."""
 
-REQUEST_S = 60.0
-"""A request that has begun must be complete within this."""
-
-
-# What a client's connection is doing; the first two take bytes. Plain numbers: an Enum costs a call 0.3 us.
-IDLE: Final = 0
-READING: Final = 1
-WAITING: Final = 2
-IN_FLIGHT: Final = 3
-DRAINING: Final = 4
-"""The answer is written, but the client has not taken all of it: the next request waits for that."""
-CLOSED: Final = 5
-
-
-class FastConnection(asyncio.Protocol):
-    """One client connection, one call at a time; what comes meanwhile waits in the buffer."""
+class FastConnection(ClientConnection):
+    """What becomes of a request: admission, a slot, an instance, the answer."""
 
     __slots__ = (
         "_answer",
-        "_blocked",
-        "_body",
         "_bucket",
-        "_buffer",
         "_call_id",
-        "_clients",
         "_instance",
         "_is_retry",
-        "_needed",
-        "_peer",
         "_permit",
-        "_request",
         "_route",
         "_started",
-        "_state",
         "_task",
-        "_transport",
-        "_unsent",
         "_upstream",
         "_version",
         "_waiter",
         "_waits",
-        "deadline",
     )
 
     def __init__(self, clients: Clients) -> None:
-        self._clients = clients
-        self._state = IDLE
-        self._buffer = b""
-        self._needed = 0
-        """READING: bytes without which the buffer is not worth another look."""
-        self._request: Recognised
-        self._body = b""
+        super().__init__(clients)
         self._started = 0.0
         self._call_id = b""
         self._is_retry = False
@@ -104,115 +69,8 @@ class FastConnection(asyncio.Protocol):
         """What a call waits for that needs one: a connection attempt, or the cause of a crash."""
         self._answer: Answer | None = None
         """None until a piece of it has come, and for good if that piece was all of it."""
-        self._blocked = False
-        """Whether the client is waited for, because it has not taken what was written to it."""
-        self._unsent = 0
-        """Bytes that were on their way to it when it was last looked at; only while it is waited for."""
-        self.deadline = time.monotonic() + IDLE_S
-
-    # --- asyncio.Protocol: the client
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit asyncio's
-        self._transport.set_write_buffer_limits(0)  # blocked as soon as anything is unsent, on either path
-        peer = transport.get_extra_info("peername")
-        self._peer = (str(peer[0]) if isinstance(peer, tuple) else "").encode()
-        if self._clients.is_full:
-            self._state = CLOSED
-            error = PlatError(
-                "too_many_connections", "The router has all the connections it may have.", retry_after_s=1
-            )
-            self._transport.write(refusal(error, self._clients.call_id().decode(), is_head=False, close=True))
-            self._transport.close()
-            return
-        self._clients.connections.add(self)
-
-    def data_received(self, data: bytes) -> None:
-        if self._state <= READING:
-            data = self._buffer + data if self._buffer else data
-            if self._state == READING and len(data) < self._needed:
-                self._buffer = data
-            else:
-                self._take(data)
-            return
-        self._buffer += data
-        if len(self._buffer) > BODY_LIMIT_BYTES:
-            self._transport.pause_reading()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        state, self._state = self._state, CLOSED
-        self._clients.forget(self)
-        if state == WAITING:
-            self._leave_queue()
-        elif state == IN_FLIGHT and self._upstream is not None:
-            self._take_held().abandon(self._version.timeout_s)
-        elif state == IN_FLIGHT and self._task is not None:
-            self._task.cancel()
-        if state in (WAITING, IN_FLIGHT):
-            self._count(CLIENT_GONE)
-
-    def pause_writing(self) -> None:
-        """The client is waited for: the function's clock stands still, and the client's runs."""
-        self._blocked = True
-        self._wait_for_reader()
-        if self._upstream is not None:
-            self._upstream.pause_reading()
-
-    def resume_writing(self) -> None:
-        self._blocked = False
-        if self._state == DRAINING:
-            self._answered(time.monotonic())
-        elif self._upstream is not None:
-            self.deadline = time.monotonic() + self._version.timeout_s
-            self._upstream.resume_reading()
-
-    def _wait_for_reader(self) -> None:
-        self._unsent = unsent_bytes(self._transport)
-        self.deadline = time.monotonic() + self._clients.calls.send_timeout_s
 
     # --- a request
-
-    def _take(self, data: bytes) -> None:
-        """The next request in `data`: begin its call, wait for more of it, or hand the connection over."""
-        end = data.find(b"\r\n\r\n") + 4
-        if end == 3:
-            if may_become(data):
-                self._wait_for_more(data, needed=0)
-            else:
-                self._hand_over(data)
-            return
-        head = data[:end]
-        request = self._clients.recognised(head)
-        if request is None:
-            self._hand_over(data)
-            return
-        length = request.length
-        if length > self._clients.body_limit_bytes:
-            self._hand_over(data)
-            return
-        if len(data) - end < length:
-            self._wait_for_more(data, needed=end + length)
-            return
-        self._body = data[end : end + length]
-        self._buffer = data[end + length :]
-        self._request = request
-        self._begin(request, data)
-
-    def _wait_for_more(self, data: bytes, *, needed: int) -> None:
-        self._buffer = data
-        self._needed = needed
-        if self._state == IDLE:
-            self._state = READING
-            self.deadline = time.monotonic() + REQUEST_S
-
-    def _hand_over(self, data: bytes) -> None:
-        """To aiohttp, for good: it reads everything that HTTP/1.1 knows."""
-        self._state = CLOSED
-        self._clients.forget(self)
-        handler = self._clients.hand_over()
-        self._transport.set_protocol(handler)
-        handler.connection_made(self._transport)
-        handler.data_received(data)
 
     def _begin(self, request: Recognised, data: bytes) -> None:
         """`data`: all that has come, from the request on."""
@@ -410,51 +268,7 @@ class FastConnection(asyncio.Protocol):
         self._transport.write(out)
         self._answered(now)
 
-    def _answered(self, now: float) -> None:
-        """The answer is written: on to the next request, or the end."""
-        if self._request.close or self._clients.closing:
-            self._state = CLOSED
-            self._transport.close()
-            return
-        if self._blocked:
-            self._state = DRAINING
-            return
-        self._state = IDLE
-        self.deadline = now + IDLE_S
-        if self._buffer:
-            asyncio.get_running_loop().call_soon(self._next)
-
-    def _next(self) -> None:
-        """A request that came while the last was answered."""
-        if self._state == IDLE and self._buffer:
-            self._transport.resume_reading()
-            data, self._buffer = self._buffer, b""
-            self._take(data)
-
     # --- what goes wrong
-
-    def late(self) -> None:
-        """The deadline has passed; what it means depends on what was waited for."""
-        calls = self._clients.calls
-        if self._blocked:
-            self._cut_unless_reading()
-        elif self._state == IDLE:
-            self._transport.close()
-        elif self._state == READING:
-            self._transport.abort()
-        elif self._state == WAITING:
-            self._leave_queue()
-            self._refuse(calls.no_instance(self._route.name), self._route.name)
-        elif self._state == IN_FLIGHT and self._upstream is not None:  # else its connection is being made,
-            held = self._take_held()  # which has a limit of its own
-            self._fail(calls.timed_out(self._route.name, held, self._version.timeout_s))
-
-    def _cut_unless_reading(self) -> None:
-        """As nginx's `send_timeout`: who takes something in time, however little, has as long again."""
-        before = self._unsent
-        self._wait_for_reader()
-        if self._unsent >= before:
-            self._transport.abort()
 
     def _bad_response(self, error: BadResponseError) -> None:
         held = self._take_held()
@@ -501,11 +315,31 @@ class FastConnection(asyncio.Protocol):
         if permit is not None:
             permit.release(now)
 
-    # --- the end
+    # --- what the connection says (`ClientConnection`)
 
-    def close_if_idle(self) -> None:
-        if self._state in (IDLE, READING):
-            self._transport.close()
+    def _left(self, state: int) -> None:
+        if state == WAITING:
+            self._leave_queue()
+        elif self._upstream is not None:
+            self._take_held().abandon(self._version.timeout_s)
+        elif self._task is not None:
+            self._task.cancel()
+        self._count(CLIENT_GONE)
 
-    def abort(self) -> None:
-        self._transport.abort()
+    def _call_late(self) -> None:
+        calls = self._clients.calls
+        if self._state == WAITING:
+            self._leave_queue()
+            self._refuse(calls.no_instance(self._route.name), self._route.name)
+        elif self._state == IN_FLIGHT and self._upstream is not None:  # else its connection is being made,
+            held = self._take_held()  # which has a limit of its own
+            self._fail(calls.timed_out(self._route.name, held, self._version.timeout_s))
+
+    def _pause_answer(self) -> None:
+        if self._upstream is not None:
+            self._upstream.pause_reading()
+
+    def _resume_answer(self) -> None:
+        if self._upstream is not None:
+            self.deadline = time.monotonic() + self._version.timeout_s
+            self._upstream.resume_reading()

@@ -20,10 +20,11 @@ from router import compiled
 from router.admission import Admission
 from router.bearers import Bearers, NoBearers
 from router.calls import Calls
+from router.client_connection import IDLE_S
 from router.clients import Clients
 from router.control import ControlProxy, is_control
 from router.downstream import ClientServer
-from router.fastpath import IDLE_S, FastConnection
+from router.fastpath import FastConnection
 from router.feed import PoolLink
 from router.lease_store import store_of
 from router.leases import Leasing

@@ -42,8 +42,8 @@ async def _served_again(router: RouterProcess) -> bool:
 async def test_a_client_that_says_nothing_is_let_go(
     run_router: RunRouter, sent: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("router.fastpath.IDLE_S", 0.2)
-    monkeypatch.setattr("router.fastpath.REQUEST_S", 0.2)
+    monkeypatch.setattr("router.client_connection.IDLE_S", 0.2)
+    monkeypatch.setattr("router.client_connection.REQUEST_S", 0.2)
     router = await run_router()
     wire = await router.connect_raw()
     await wire.send(sent)
