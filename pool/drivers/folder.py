@@ -75,12 +75,19 @@ class Folder:
         return self.path / f"{stream}.log"
 
     def make(self, record: Record) -> None:
-        """It appears together with its record; a killed pool leaves a name that begins with a dot."""
+        """It appears together with its record, or not at all. Raises OSError.
+
+        A killed pool leaves a name that begins with a dot.
+        """
         unfinished = self.path.with_name(f".{self.instance}.{secrets.token_hex(4)}")
-        (unfinished / self.tmp.name).mkdir(parents=True, mode=0o700)
-        unfinished.chmod(0o700)
-        (unfinished / RECORD).write_bytes(_filled_up(record))
-        unfinished.rename(self.path)
+        try:
+            (unfinished / self.tmp.name).mkdir(parents=True, mode=0o700)
+            unfinished.chmod(0o700)
+            (unfinished / RECORD).write_bytes(_filled_up(record))
+            unfinished.rename(self.path)
+        except OSError:
+            remove_tree(unfinished)
+            raise
 
     def write(self, record: Record) -> None:
         """Over the one that is there, in one write within a page: whoever is killed has written it or not.

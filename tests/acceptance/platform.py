@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.acceptance import child
+
 PLAT = Path(sys.executable).parent / "plat"
 START_S = 60.0
 STOP_S = 60.0
@@ -50,9 +52,7 @@ class Platform:
 
     def start(self) -> None:
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environ
-            )
+            self.process = child.run(self._command, log, self.environ)
         self.wait_for(lambda: "answers at" in self.log.read_text() or self.process_ended(), START_S)
         assert not self.process_ended(), self.log.read_text()
 
@@ -176,7 +176,8 @@ def platform(folder: Path, driver: str, *options: str, **variables: str) -> Iter
         if not running.process_ended() and running.process is not None:
             running.process.kill()
             running.process.wait()
-    assert list((running.data / "run").rglob("*")) == []
+    left = list((running.data / "run").rglob("*"))
+    assert left == [], running.log.read_text()[-3000:]
     assert instance_processes(running.data) == []
     if driver == "docker":
         assert instance_containers(running.data, running.environ) == []

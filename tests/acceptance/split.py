@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.acceptance import child
 from tests.acceptance.platform import (
     PLAT,
     START_S,
@@ -83,14 +84,8 @@ class SplitPlatform(Platform):
 
     def _run(self, name: str, *command: object) -> None:
         with self.log.open("ab") as log:
-            self._services[name] = subprocess.Popen(
-                [str(each) for each in command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self.environ,
-                start_new_session=True,
-            )
+            arguments = [str(each) for each in command]
+            self._services[name] = child.run(arguments, log, self.environ, new_session=True)
 
 
 def children(pid: int) -> list[int]:

@@ -122,17 +122,24 @@ async def world(plat: SplitPlatform) -> AsyncIterator[World]:
         yield World(plat, session)
 
 
-EVERY = 1 if os.environ.get("PLAT_TEST_EVERY_DEATH") else 6
-"""All of them take half an hour: without this variable only some steps are tried."""
-
-DEATHS = [
-    *(pytest.param("process", step) for step in steps("process")[::EVERY]),
-    *(pytest.param("docker", step, marks=pytest.mark.docker) for step in steps("docker")[::EVERY]),
-]
+EVERY = 1 if os.environ.get("PLAT_TEST_EVERY_DEATH") else 7
+"""All of them take half an hour: without this variable only some are tried, before, within and after a step."""
 
 
-@pytest.mark.parametrize(("driver", "step"), DEATHS, indirect=["driver"], scope="module")
-async def test_killed_at(plat: SplitPlatform, driver: str, step: str) -> None:
+@pytest.mark.parametrize("driver", ["process"], indirect=True, scope="module")
+@pytest.mark.parametrize("step", steps("process")[::EVERY])
+async def test_processes_of_a_pool_killed_at(plat: SplitPlatform, step: str) -> None:
+    await killed_at(plat, step)
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("driver", ["docker"], indirect=True, scope="module")
+@pytest.mark.parametrize("step", steps("docker")[::EVERY])
+async def test_containers_of_a_pool_killed_at(plat: SplitPlatform, step: str) -> None:
+    await killed_at(plat, step)
+
+
+async def killed_at(plat: SplitPlatform, step: str) -> None:
     deaths = plat.deaths
     plat.death.with_suffix(".new").write_text(step)
     plat.death.with_suffix(".new").rename(plat.death)

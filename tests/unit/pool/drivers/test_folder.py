@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from pool.drivers.folder import Folder, Record, folders, remove_unfinished
 from tests.unit.pool.drivers.orders import a_warm_order, an_order
@@ -82,3 +83,11 @@ def test_it_is_removed_with_all_that_the_function_left(tmp_path: Path) -> None:
     folder.remove()
     folder.remove()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, a_record().instance)
+    (folder.path / "in the way").mkdir(parents=True)
+    with pytest.raises(OSError, match="not empty"):
+        folder.make(a_record())
+    assert list(tmp_path.iterdir()) == [folder.path]
