@@ -61,14 +61,7 @@ class RedisStore:
         return answers
 
     async def close(self) -> None:
-        client: Any = self._client
-        await client.aclose()
-        if isinstance(client, RedisCluster):
-            for node in client.nodes_manager.startup_nodes.values():
-                await node.disconnect()
-        elif (sentinels := getattr(client.connection_pool, "sentinel_manager", None)) is not None:
-            for each in sentinels.sentinels:  # clients of their own, which nobody else closes
-                await each.aclose()
+        await close_client(self._client)
 
     async def _run(self, keys: list[str], given: list[str]) -> list[bytes]:
         """A request that a server hears twice is known by its number the second time."""
@@ -116,6 +109,18 @@ def client_of(url: str) -> Client:
                 return Redis.from_url(url, **options)
     except ValueError as error:
         raise StoreError(f"redis_url cannot be read: {error}") from error
+
+
+async def close_client(client: Client) -> None:
+    """And what it leaves open."""
+    closing: Any = client
+    await closing.aclose()
+    if isinstance(client, RedisCluster):
+        for node in client.nodes_manager.startup_nodes.values():
+            await node.disconnect()
+    elif (sentinels := getattr(client.connection_pool, "sentinel_manager", None)) is not None:
+        for each in sentinels.sentinels:  # clients of their own, which nobody else closes
+            await each.aclose()
 
 
 def _by_sentinel(url: str, options: dict[str, Any]) -> Redis:

@@ -28,6 +28,7 @@ WITHOUT: dict[str, str] = {
     "router/downstream.py": DOING + "tests/integration/router/test_malformed.py",
     "router/leases.py": DOING + "tests/integration/router/test_limits.py",
     "router/lease_store.py": DOING + "tests/integration/router/test_limits.py",
+    "router/idempotency_redis.py": DOING + "tests/integration/router/test_idempotency_script.py",
     "router/jwks.py": DOING + "tests/integration/router/test_jwks.py",
     "router/server.py": DOING + "tests/integration/router/test_stop.py",
     "router/tunnel.py": DOING + "tests/integration/router/test_websocket.py",
