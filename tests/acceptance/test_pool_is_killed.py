@@ -123,7 +123,7 @@ async def world(plat: SplitPlatform) -> AsyncIterator[World]:
 
 
 EVERY = 1 if os.environ.get("PLAT_TEST_EVERY_DEATH") else 7
-"""All of them take half an hour: without this variable only some are tried, before, within and after a step."""
+"""All of them take a quarter of an hour: without this variable some are tried, of each moment of a step."""
 
 
 @pytest.mark.parametrize("driver", ["process"], indirect=True, scope="module")
