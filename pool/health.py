@@ -51,7 +51,7 @@ async def wait_ready(address: str, deadline: float) -> Health:
     handler (`handler_*`, with its traceback), or `instance_start_failed`.
     """
     target = Address.parse(address)
-    began = time.monotonic()
+    patience_s = max(0.0, deadline - time.monotonic())
     seen = "nothing listens at its address yet"
     wait_s = FIRST_WAIT_S
     while (left_s := deadline - time.monotonic()) > 0:
@@ -66,9 +66,7 @@ async def wait_ready(address: str, deadline: float) -> Health:
             seen = f"its health check failed: {error}"
         await asyncio.sleep(max(0.0, min(wait_s, deadline - time.monotonic())))
         wait_s = min(wait_s * 1.5, LONGEST_WAIT_S)
-    raise PlatError(
-        "instance_start_failed", f"The instance was not ready after {deadline - began:.1f} s: {seen}."
-    )
+    raise PlatError("instance_start_failed", f"The instance was not ready after {patience_s:.1f} s: {seen}.")
 
 
 async def probe(address: str, timeout_s: float) -> Health | None:
@@ -100,7 +98,7 @@ async def load(address: str, order: LoadOrder, deadline: float, line: Line | Non
     with the handler (`handler_*`, with its traceback) or takes longer than it may (`instance_start_failed`).
     """
     body = msgspec.json.encode(order)
-    left_s = deadline - time.monotonic()
+    left_s = max(0.0, deadline - time.monotonic())
     try:
         async with asyncio.timeout(left_s):
             with closing(line or await Line.open(Address.parse(address))) as opened:

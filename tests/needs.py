@@ -13,6 +13,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from router import fastpath
+
 VARIABLE = "PLAT_TEST_REQUIRE"
 OLDEST_NODE = 18
 
@@ -80,7 +82,12 @@ def _redis() -> str | None:
     return None if shutil.which("redis-server") else "there is no redis-server command"
 
 
+def _compiled() -> str | None:
+    return None if Path(fastpath.__file__).suffix == ".so" else "the router is not compiled (make compiled)"
+
+
 CHECKS: dict[str, Callable[[], str | None]] = {
+    "compiled": _compiled,
     "docker": _docker,
     "node": _node,
     "postgres": _postgres,

@@ -23,6 +23,7 @@ from pool.drivers.docker_instance import DockerInstance
 from pool.drivers.docker_launch import Launcher
 from pool.drivers.docker_logs import ContainerLog
 from pool.drivers.docker_naming import note_name
+from pool.drivers.docker_network import remove_network
 from pool.drivers.environment import load_order
 from pool.drivers.ready_trees import ReadyTrees
 
@@ -76,7 +77,14 @@ class DockerDriver:
         await asyncio.gather(*(instance.close() for instance in self._instances.values()))
         self._instances.clear()
         await self._trees.close()
+        await self._remove_network()
         await self._engine.close()
+
+    async def _remove_network(self) -> None:
+        try:
+            await remove_network(self._engine, self._place.network)
+        except (PlatError, EngineRefusalError) as error:
+            log.warning("the network is kept", network=self._place.network, detail=str(error))
 
     # --- start
 

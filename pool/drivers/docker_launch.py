@@ -43,7 +43,6 @@ class Launcher:
         self._folders = folders
         self._hold = hold
         self._network = asyncio.Lock()
-        self._network_is_there = False
 
     async def attempt(self, order: StartOrder | WarmOrder) -> DockerInstance | PlatError:
         """An error is returned, not raised: it is the caller's to hear of, not the task log's."""
@@ -53,7 +52,6 @@ class Launcher:
         try:
             return await self._launch(order, image)
         except EngineRefusalError as error:
-            self._network_is_there = False  # perhaps that is what it lacked: look again next time
             return refusals.start_refused(error, order, image)
         except PlatError as error:
             return error
@@ -62,7 +60,8 @@ class Launcher:
             return PlatError("instance_start_failed", detail)
 
     async def _launch(self, order: StartOrder | WarmOrder, image: str) -> DockerInstance:
-        await self._make_network()
+        async with self._network:  # another platform may have removed it with its last instance
+            await make_network(self._engine, self._place.network)
         run = self._folders.make_run(order.instance)
         container = await self._engine.create(self._config(order, image, run), spec.name_of(order))
         instance = self._hold(self._running(order), container)
@@ -83,12 +82,6 @@ class Launcher:
             return Running(order.instance, "", "", 0, address, now, kind=order.kind)
         version = order.version
         return Running(order.instance, version.id, version.function, version.number, address, now)
-
-    async def _make_network(self) -> None:
-        async with self._network:
-            if not self._network_is_there:
-                await make_network(self._engine, self._place.network)
-                self._network_is_there = True
 
     def watch(self, instance: DockerInstance) -> None:
         """A container that runs: read its log, and take its run folder from it."""

@@ -11,7 +11,7 @@ async def make_network(engine: Engine, name: str) -> None:
     """Raises PlatError `instance_start_failed` for a network that does not exist and is not ours.
 
     Two platforms that make it in the same moment make two of one name, and the engine then takes
-    the name for neither: the second look, after a start was refused, removes what is not in use.
+    the name for neither: the next look removes what is not in use.
     """
     if name in BUILT_IN:
         return
@@ -24,6 +24,13 @@ async def make_network(engine: Engine, name: str) -> None:
     if name == OUR_NETWORK:
         for surplus in found[1:]:
             await _remove_if_unused(engine, surplus)
+
+
+async def remove_network(engine: Engine, name: str) -> None:
+    """Ours goes with the last instance on it; the next start makes it again."""
+    if name == OUR_NETWORK:
+        for each in await engine.networks(name):
+            await _remove_if_unused(engine, each)
 
 
 async def _remove_if_unused(engine: Engine, network_id: str) -> None:

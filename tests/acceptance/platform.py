@@ -168,6 +168,7 @@ def _arguments(pid: int) -> list[str]:
 @contextmanager
 def platform(folder: Path, driver: str, *options: str, **variables: str) -> Iterator[Platform]:
     running = Platform(folder, driver, *options, **variables)
+    networks = _networks_and_volumes(running.environ) if driver == "docker" else set()
     try:
         running.start()
         yield running
@@ -181,6 +182,7 @@ def platform(folder: Path, driver: str, *options: str, **variables: str) -> Iter
     assert instance_processes(running.data) == []
     if driver == "docker":
         assert instance_containers(running.data, running.environ) == []
+        assert _networks_and_volumes(running.environ) <= networks
 
 
 def instance_processes(data: Path) -> list[int]:
@@ -198,12 +200,20 @@ def instance_processes(data: Path) -> list[int]:
 
 def instance_containers(data: Path, environ: dict[str, str]) -> list[str]:
     """Containers, stopped ones too, that mount something of the platform's data folder."""
-
-    def docker(*arguments: str, check: bool = True) -> str:
-        return subprocess.run(
-            ["docker", *arguments], check=check, capture_output=True, text=True, env=environ
-        ).stdout
-
-    names = docker("ps", "-aq", "--filter", "label=plat.instance").split()
+    names = _docker(environ, "ps", "-aq", "--filter", "label=plat.instance").split()
     # Those of other platforms may go meanwhile: nothing is told of them then.
-    return [name for name in names if f"{data}/" in docker("inspect", name, check=False)]
+    return [name for name in names if f"{data}/" in _docker(environ, "inspect", name, check=False)]
+
+
+def _networks_and_volumes(environ: dict[str, str]) -> set[str]:
+    return {
+        f"{kind} {line}"
+        for kind in ("network", "volume")
+        for line in _docker(environ, kind, "ls", "--format", "{{.Name}}").split()
+    }
+
+
+def _docker(environ: dict[str, str], *arguments: str, check: bool = True) -> str:
+    return subprocess.run(
+        ["docker", *arguments], check=check, capture_output=True, text=True, env=environ
+    ).stdout

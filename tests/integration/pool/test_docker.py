@@ -153,7 +153,14 @@ def our_network(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
     name = f"plat-test-{data_dir.name}"
     monkeypatch.setattr(docker_network, "OUR_NETWORK", name)
     yield name
-    docker("network", "rm", name)
+    left = networks().count(name)
+    if left:
+        docker("network", "rm", name)
+    assert not left, "a driver that is closed leaves no network of ours"
+
+
+def networks() -> list[str]:
+    return docker("network", "ls", "--format", "{{.Name}}").split()
 
 
 async def test_the_platforms_network_is_made_on_demand_and_publishes_nothing(
@@ -179,8 +186,24 @@ async def test_two_networks_of_our_name_become_one_again(docker_platform: Platfo
     settings = msgspec.structs.replace(docker_platform.settings, docker_network=our_network)
     async with docker_platform._replace(settings=settings).open() as driver:
         running = await docker_platform.ready(driver)
-        assert docker("network", "ls", "--format", "{{.Name}}").split().count(our_network) == 1
+        assert networks().count(our_network) == 1
         await driver.stop(running.instance, grace_s=5)
+
+
+async def test_a_network_that_another_platform_uses_stays_and_one_it_removed_comes_again(
+    docker_platform: Platform, our_network: str
+) -> None:
+    settings = msgspec.structs.replace(docker_platform.settings, docker_network=our_network)
+    platform = docker_platform._replace(settings=settings)
+    async with platform.open() as driver:
+        first = await platform.ready(driver)
+        async with platform.open():
+            pass
+        assert networks().count(our_network) == 1
+        await driver.stop(first.instance, grace_s=5)
+        docker("network", "rm", our_network)
+        second = await platform.ready(driver)
+        await driver.stop(second.instance, grace_s=5)
 
 
 async def test_a_container_removed_by_somebody_else_is_told_as_ended(docker_platform: Platform) -> None:
