@@ -13,6 +13,9 @@ from tests.acceptance.platform import Platform, platform
 WARM_UP_S = 5
 SOAK_S = 60
 CONNECTIONS = 64
+PATIENCE_S = 30
+"""wrk takes what is slower for a failure: a machine may stand still for longer than its usual 2 s."""
+
 GROWTH_MB = 8
 """Allocators round up and caches fill: a leak of 16 bytes a call would be more after half a minute."""
 
@@ -41,7 +44,8 @@ def test_a_minute_of_full_load(folder: Path) -> None:
 
 def _load(plat: Platform, seconds: int) -> int:
     """Calls answered; none may fail."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", f"{plat.url}/function/busy"]
+    options = ["-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", f"--timeout={PATIENCE_S}s"]
+    command = ["wrk", *options, f"{plat.url}/function/busy"]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert "Non-2xx" not in output, output
     assert "Socket errors" not in output, output
