@@ -79,7 +79,7 @@ class Folder:
 
         A killed pool leaves a name that begins with a dot.
         """
-        unfinished = self.path.with_name(f".{self.instance}.{secrets.token_hex(4)}")
+        unfinished = self._hidden()
         try:
             (unfinished / self.tmp.name).mkdir(parents=True, mode=0o700)
             unfinished.chmod(0o700)
@@ -108,7 +108,16 @@ class Folder:
             return None
 
     def remove(self) -> None:
-        remove_tree(self.path)
+        """It disappears as it came: a killed pool leaves a name that begins with a dot. Raises OSError."""
+        unfinished = self._hidden()
+        try:
+            self.path.rename(unfinished)
+        except FileNotFoundError:
+            return
+        remove_tree(unfinished)
+
+    def _hidden(self) -> Path:
+        return self.path.with_name(f".{self.instance}.{secrets.token_hex(4)}")
 
     def running(self, record: Record) -> Running:
         return Running(
@@ -133,5 +142,6 @@ def folders(root: Path) -> list[Folder]:
 
 
 def remove_unfinished(root: Path) -> None:
+    """What a killed pool was making or removing."""
     for path in root.glob(".*"):
         remove_tree(path)

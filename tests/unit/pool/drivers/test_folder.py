@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pool.drivers.folder import Folder, Record, folders, remove_unfinished
+from pool.drivers.folder import RECORD, Folder, Record, folders, remove_unfinished
 from tests.unit.pool.drivers.orders import a_warm_order, an_order
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -91,3 +91,21 @@ def test_one_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="not empty"):
         folder.make(a_record())
     assert list(tmp_path.iterdir()) == [folder.path]
+
+
+def test_one_whose_removal_is_cut_short_is_no_instance_and_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(tmp_path, "b")
+    folder.make(a_record())
+    with monkeypatch.context() as patched, pytest.raises(InterruptedError):
+        patched.setattr("pool.drivers.folder.remove_tree", interrupted)
+        folder.remove()
+    assert folders(tmp_path) == []
+    remove_unfinished(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def interrupted(path: Path) -> None:
+    (path / RECORD).unlink()
+    raise InterruptedError
