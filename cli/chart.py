@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from plat.svg import stroke, svg, text
-from pool.tally import Moment
+from pool.simulation.tally import Moment
 
 WIDTH, HEIGHT = 900.0, 320.0
 LEFT, TOP, RIGHT, BOTTOM = 60.0, 60.0, 20.0, 40.0

@@ -11,10 +11,10 @@ from cli.failure import FailedError
 from cli.render import print_json, print_pairs
 from plat.decoding import convert
 from plat.errors import PlatError
-from pool.policy import Policy
-from pool.simulator import simulate as run
-from pool.tally import Report
-from pool.traces import read
+from pool.simulation.policy import Policy
+from pool.simulation.simulator import simulate as run
+from pool.simulation.tally import Report
+from pool.simulation.traces import read
 
 PATH = click.Path(path_type=Path)
 

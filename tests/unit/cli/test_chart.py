@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from cli.chart import BANDS, chart
-from pool.tally import Moment
+from pool.simulation.tally import Moment
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -4,10 +4,10 @@ from collections import deque
 
 from pool.drivers.base import Kind
 from pool.learning import Arrivals
-from pool.policy import Policy
 from pool.scaling import IdleInstance, Need
-from pool.tally import Served
-from pool.trace import Profile
+from pool.simulation.policy import Policy
+from pool.simulation.tally import Served
+from pool.simulation.trace import Profile
 
 UNLIMITED = 1 << 40
 

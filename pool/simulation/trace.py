@@ -1,4 +1,4 @@
-"""Recorded calls: which function, when, for how long. Types; `pool.traces` reads them from files."""
+"""Recorded calls: which function, when, for how long. Types; `traces` reads them from files."""
 
 from array import array
 from collections.abc import Iterable, Iterator

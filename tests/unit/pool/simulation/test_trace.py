@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pool.trace import Call, Profile, Trace
+from pool.simulation.trace import Call, Profile, Trace
 
 calls = st.builds(Call, st.floats(-1e6, 1e6), st.integers(0, 3), st.floats(0, 100))
 

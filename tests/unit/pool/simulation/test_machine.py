@@ -1,9 +1,9 @@
 """The machine's memory in the simulator."""
 
-from pool.policy import Policy
-from pool.simulated import SimulatedFunction, SimulatedInstance
-from pool.simulated_machine import SimulatedMachine
-from pool.trace import Profile
+from pool.simulation.functions import SimulatedFunction, SimulatedInstance
+from pool.simulation.machine import SimulatedMachine
+from pool.simulation.policy import Policy
+from pool.simulation.trace import Profile
 
 
 def machine(policy: Policy, *memory_mb: int) -> tuple[SimulatedMachine, list[SimulatedFunction]]:

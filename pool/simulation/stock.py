@@ -3,8 +3,8 @@
 from collections import Counter
 
 from pool.drivers.base import Kind
-from pool.policy import Policy
-from pool.simulated import SimulatedFunction
+from pool.simulation.functions import SimulatedFunction
+from pool.simulation.policy import Policy
 from pool.warm_targets import WarmTargets
 
 AT_ONCE = 2

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from functools import partial
 from itertools import count
 
-from pool.agenda import Agenda
 from pool.drivers.base import Kind
-from pool.policy import Policy
-from pool.simulated import SimulatedFunction, SimulatedInstance
-from pool.simulated_machine import SimulatedMachine
-from pool.tally import Moment, Served, Tally
+from pool.simulation.agenda import Agenda
+from pool.simulation.functions import SimulatedFunction, SimulatedInstance
+from pool.simulation.machine import SimulatedMachine
+from pool.simulation.policy import Policy
+from pool.simulation.tally import Moment, Served, Tally
 from pool.warm_targets import RECENT_S
 
 Told = Callable[[SimulatedFunction], None]

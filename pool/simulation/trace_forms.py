@@ -11,7 +11,7 @@ from math import isfinite, nan
 from statistics import median
 from typing import NamedTuple
 
-from pool.trace import Call, Profile, Trace
+from pool.simulation.trace import Call, Profile, Trace
 
 Row = list[str]
 Take = Callable[[Row], None]

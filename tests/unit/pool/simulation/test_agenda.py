@@ -2,7 +2,7 @@
 
 from math import inf
 
-from pool.agenda import Agenda
+from pool.simulation.agenda import Agenda
 
 
 def test_things_happen_in_their_order() -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pool.trace import Trace
-from pool.trace_forms import FORMS, MOST_CALLS, Draft, form_of
+from pool.simulation.trace import Trace
+from pool.simulation.trace_forms import FORMS, MOST_CALLS, Draft, form_of
 
 
 def made(*files: list[str]) -> Trace:

@@ -1,9 +1,9 @@
 """The warm instances in the simulator."""
 
-from pool.policy import Policy
-from pool.simulated import SimulatedFunction
-from pool.simulated_stock import AT_ONCE, SimulatedStock
-from pool.trace import Profile
+from pool.simulation.functions import SimulatedFunction
+from pool.simulation.policy import Policy
+from pool.simulation.stock import AT_ONCE, SimulatedStock
+from pool.simulation.trace import Profile
 
 
 def functions(*memory_mb: int) -> list[SimulatedFunction]:

@@ -2,9 +2,9 @@
 
 from pool.drivers.base import Kind
 from pool.eviction import EVICTORS, Candidate
-from pool.policy import Policy
-from pool.simulated import SimulatedFunction, SimulatedInstance
-from pool.simulated_stock import SimulatedStock
+from pool.simulation.functions import SimulatedFunction, SimulatedInstance
+from pool.simulation.policy import Policy
+from pool.simulation.stock import SimulatedStock
 
 
 class SimulatedMachine:

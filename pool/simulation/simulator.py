@@ -7,14 +7,14 @@ routers hold an idle slot for a while before it can be taken from them.
 from math import ceil, inf
 
 from plat.errors import PlatError
-from pool.agenda import Agenda
-from pool.policy import Policy
 from pool.scaling import decide
-from pool.simulated import SimulatedFunction
-from pool.simulated_fleet import SimulatedFleet
-from pool.simulated_machine import SimulatedMachine
-from pool.tally import Report, Tally
-from pool.trace import Trace
+from pool.simulation.agenda import Agenda
+from pool.simulation.fleet import SimulatedFleet
+from pool.simulation.functions import SimulatedFunction
+from pool.simulation.machine import SimulatedMachine
+from pool.simulation.policy import Policy
+from pool.simulation.tally import Report, Tally
+from pool.simulation.trace import Trace
 
 TICK_S = 0.25
 """Idle instances are looked at so often, as in the pool."""

@@ -1,6 +1,6 @@
 """What is counted."""
 
-from pool.tally import Moment, Tally, Wait, wait_of
+from pool.simulation.tally import Moment, Tally, Wait, wait_of
 
 
 def test_waits_by_nearest_rank() -> None:

@@ -8,7 +8,7 @@ import pytest
 from plat.decoding import convert
 from plat.errors import PlatError
 from plat.model import Scale
-from pool.policy import Policy
+from pool.simulation.policy import Policy
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "traces" / "policy.toml"
 

@@ -3,13 +3,13 @@
 from math import inf
 from typing import Any
 
-from pool.agenda import Agenda
-from pool.policy import Policy
-from pool.simulated import SimulatedFunction, SimulatedInstance
-from pool.simulated_fleet import SimulatedFleet
-from pool.simulated_machine import SimulatedMachine
-from pool.tally import Tally
-from pool.trace import Profile
+from pool.simulation.agenda import Agenda
+from pool.simulation.fleet import SimulatedFleet
+from pool.simulation.functions import SimulatedFunction, SimulatedInstance
+from pool.simulation.machine import SimulatedMachine
+from pool.simulation.policy import Policy
+from pool.simulation.tally import Tally
+from pool.simulation.trace import Profile
 
 
 class Stage:

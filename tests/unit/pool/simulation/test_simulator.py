@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plat.errors import PlatError
-from pool.policy import Policy
-from pool.simulator import simulate
-from pool.tally import Report
-from pool.trace import Call, Profile, Trace
-from pool.traces import read
+from pool.simulation.policy import Policy
+from pool.simulation.simulator import simulate
+from pool.simulation.tally import Report
+from pool.simulation.trace import Call, Profile, Trace
+from pool.simulation.traces import read
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "traces" / "azure-like.csv"
 

@@ -2,9 +2,9 @@
 
 from math import inf
 
-from pool.policy import Policy
-from pool.simulated import SimulatedFunction, SimulatedInstance
-from pool.trace import Profile
+from pool.simulation.functions import SimulatedFunction, SimulatedInstance
+from pool.simulation.policy import Policy
+from pool.simulation.trace import Profile
 
 
 def function(**policy: object) -> SimulatedFunction:

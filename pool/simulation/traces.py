@@ -1,4 +1,4 @@
-"""Reads traces from CSV files, each of one of the forms in `pool.trace_forms`, told by its first line.
+"""Reads traces from CSV files, each of one of the forms in `trace_forms`, told by its first line.
 
 Nothing is guessed: a line that cannot be read is refused with its file and number.
 """
@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from plat.errors import PlatError
-from pool.trace import Trace
-from pool.trace_forms import Draft, Row, form_of
+from pool.simulation.trace import Trace
+from pool.simulation.trace_forms import Draft, Row, form_of
 
 
 def read(paths: Sequence[Path]) -> Trace:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plat.errors import PlatError
-from pool.traces import read
+from pool.simulation.traces import read
 
 OWN = "function,arrival_s,duration_s\n"
 
