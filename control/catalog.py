@@ -95,7 +95,7 @@ class Catalog:
     # --- changing
 
     async def put(self, name: str, body: Any) -> tuple[Function, bool]:
-        """Create or change a function; True if it was created. Raises PlatError `invalid`."""
+        """Create or change one; True if it was created. Raises PlatError `invalid`, `unknown_secret`."""
         rules.require_name(name)
         spec = rules.merged_spec(name, body)
         row, created = await self._finisher.run(self._put(name, spec), f"put {name}")
@@ -123,6 +123,7 @@ class Catalog:
     async def _put(self, name: str, spec: FunctionSpec) -> tuple[FunctionRow, bool]:
         async with self._store.changing() as tables:
             now = datetime.now(UTC)
+            rules.require_keys(spec.access.hmac, self._secrets)
             row = await tables.function_to_change(name)
             await audit.note(tables)
             if row is not None:

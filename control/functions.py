@@ -13,7 +13,17 @@ from control.secret_book import SecretBook
 from plat.decoding import convert
 from plat.errors import PlatError
 from plat.feed import FunctionEntry, VersionEntry
-from plat.model import Artifact, Function, FunctionSpec, ScaleChange, Version, VersionSpec, is_function_name
+from plat.model import (
+    Artifact,
+    Function,
+    FunctionSpec,
+    Hmac,
+    ScaleChange,
+    Version,
+    VersionSpec,
+    is_function_name,
+)
+from plat.signing import Signing, key_of, keys_of
 
 VERSIONS_IN_FEED = 50
 """How many of its newest ready versions a function has in the feed, besides the live one."""
@@ -120,7 +130,7 @@ def function_entry(row: FunctionRow, versions: Iterable[VersionRow], secrets: Se
         name=row.name,
         live=row.live,
         stopped=row.stopped,
-        auth=row.spec.access.auth,
+        auth=row.spec.access.auth if row.spec.access.hmac is None else "signed",
         min=row.spec.scale.min,
         max=row.spec.scale.max,
         idle_s=row.spec.scale.idle_s,
@@ -134,4 +144,31 @@ def function_entry(row: FunctionRow, versions: Iterable[VersionRow], secrets: Se
         versions=tuple(version_entry(version, secrets) for version in versions),
         pause_after_s=row.spec.scale.pause_after_s,
         windows=tuple(row.spec.scale.window),
+        cors=tuple(row.spec.access.cors),
+        signing=signing_of(row.spec.access.hmac, secrets),
     )
+
+
+def signing_of(hmac: Hmac | None, secrets: SecretBook) -> Signing | None:
+    """What routers are told of it. A secret that is not at hand leaves its key out."""
+    if hmac is None:
+        return None
+    values = secrets.values(hmac.secrets).by_name
+    found = [values[name] for name in hmac.secrets if name in values]
+    return Signing(hmac.header, hmac.algorithm, keys_of(hmac.algorithm, found))
+
+
+def require_keys(hmac: Hmac | None, secrets: SecretBook) -> None:
+    """Raises PlatError `unknown_secret`, or `invalid` for one that nobody can sign with."""
+    if hmac is None:
+        return
+    secrets.require(hmac.secrets)
+    values = secrets.values(hmac.secrets).by_name
+    for name in hmac.secrets:
+        if key_of(hmac.algorithm, values[name]) is None:
+            expected = "whsec_ and base64" if hmac.algorithm == "standard-webhooks" else "some text"
+            raise PlatError(
+                "invalid",
+                f'access.hmac.secret = "{name}": its value is no key for algorithm = "{hmac.algorithm}": '
+                f"expected {expected}. Set it again with `plat secret set {name}`.",
+            )

@@ -130,7 +130,9 @@ def _sealed_again(vault: Vault, row: SecretRow) -> SecretRow:
 async def _require_unused(tables: Tables, function: FunctionRow, name: str) -> None:
     """Neither what is live nor what the next version is made of may name it."""
     live = None if function.live is None else await tables.version(function.name, function.live)
-    if name in function.spec.secrets or (live is not None and name in live.spec.secrets):
+    hmac = function.spec.access.hmac
+    in_spec = name in function.spec.secrets or (hmac is not None and name in hmac.secrets)
+    if in_spec or (live is not None and name in live.spec.secrets):
         raise PlatError(
             "secret_in_use",
             f'The function "{function.name}" uses the secret "{name}": deploy it without, or delete it.',

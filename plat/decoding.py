@@ -4,6 +4,7 @@ The message names the key, the value, what is allowed there, and the nearest kno
 """
 
 from collections.abc import Iterator, Mapping
+from types import UnionType
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
@@ -36,6 +37,7 @@ def describe(kind: Any) -> str:
 
 def _faults(value: Any, kind: Any, path: str) -> Iterator[str]:
     """What is wrong with `value`, the outermost key first."""
+    kind = _table_kind(kind) if isinstance(value, Mapping) else kind
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(value, Mapping):
         yield from _struct_faults(value, kind, path)
     elif get_origin(kind) is dict and isinstance(value, Mapping):
@@ -44,6 +46,12 @@ def _faults(value: Any, kind: Any, path: str) -> Iterator[str]:
         yield from _list_faults(value, kind, item_kind, path)
     elif not _fits(value, kind):
         yield f"{path or 'The whole'} = {_shown(value)}: expected {describe(kind)}."
+
+
+def _table_kind(kind: Any) -> Any:
+    """The struct of an optional one; another kind as it is."""
+    structs = [each for each in get_args(kind) if isinstance(each, type) and issubclass(each, msgspec.Struct)]
+    return structs[0] if len(structs) == 1 and isinstance(kind, UnionType) else kind
 
 
 def _struct_faults(value: Mapping[str, Any], kind: type[msgspec.Struct], path: str) -> Iterator[str]:

@@ -30,7 +30,9 @@ class ErrorKind(NamedTuple):
 ERRORS: dict[str, ErrorKind] = {
     "bad_request": ErrorKind(400, "The request cannot be read", Fault.CALLER),
     "unauthorized": ErrorKind(401, "A valid token is needed", Fault.CALLER),
+    "bad_signature": ErrorKind(401, "A valid signature is needed", Fault.CALLER),
     "forbidden": ErrorKind(403, "The token does not allow this", Fault.CALLER),
+    "origin_not_allowed": ErrorKind(403, "Pages of this origin may not call", Fault.CALLER),
     "not_found": ErrorKind(404, "No such page", Fault.CALLER),
     "function_not_found": ErrorKind(404, "No such function", Fault.CALLER),
     "token_not_found": ErrorKind(404, "No such token", Fault.CALLER),
@@ -63,6 +65,8 @@ ERRORS: dict[str, ErrorKind] = {
     "function_stopped": ErrorKind(503, "The function is stopped", Fault.CAPACITY),
     "function_not_deployed": ErrorKind(503, "The function has no live version", Fault.CAPACITY),
     "too_many_connections": ErrorKind(503, "Too many connections are open", Fault.CAPACITY),
+    "too_many_bodies": ErrorKind(503, "Too many large bodies are on their way", Fault.CAPACITY),
+    "signing_key_unavailable": ErrorKind(503, "The key of the signatures is not at hand", Fault.CAPACITY),
     "no_instance": ErrorKind(503, "No instance could take the call in time", Fault.CAPACITY),
     "instance_unavailable": ErrorKind(503, "No instance can be started", Fault.CAPACITY),
     "engine_unavailable": ErrorKind(503, "The Docker engine does not answer", Fault.PLATFORM),

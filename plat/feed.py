@@ -19,6 +19,7 @@ from msgspec import Struct
 from plat.leasing import Answer, Ask
 from plat.model import VersionSpec, Window
 from plat.parts import in_parts
+from plat.signing import Signing
 
 UNLIMITED_SLOTS = 1_000_000
 """What a router is granted at an instance with `concurrency = 0`: more than it can ever use at once."""
@@ -63,6 +64,7 @@ class FunctionEntry(Struct, frozen=True, gc=False):
     live: int | None
     stopped: bool
     auth: str
+    """As in plat.toml, or `signed`: then calls without a good signature go no further, whoever hears this."""
     min: int
     max: int
     idle_s: float
@@ -76,6 +78,8 @@ class FunctionEntry(Struct, frozen=True, gc=False):
     token_burst: int | None = None
     token_max_in_flight: int | None = None
     limit_fail: str = "open"
+    cors: tuple[str, ...] = ()
+    signing: Signing | None = None
 
     @property
     def weight(self) -> int:
@@ -177,11 +181,14 @@ class Route(Struct, frozen=True, gc=False, omit_defaults=True):
     token_burst: int | None = None
     token_max_in_flight: int | None = None
     limit_fail: str = "open"
+    cors: tuple[str, ...] = ()
+    """Patterns of origins (`plat.origins`) whose pages may call; none: the function says itself who may."""
+    signing: Signing | None = None
 
     @property
     def weight(self) -> int:
         """About its bytes on the wire."""
-        return 100 + 40 * len(self.versions)
+        return 100 + 40 * len(self.versions) + sum(map(len, self.cors))
 
 
 class Routes(Struct, frozen=True, tag="routes"):

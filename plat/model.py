@@ -9,8 +9,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from plat import origins
 from plat.cron import fault_of
 from plat.scopes import Scope
+from plat.signing import Algorithm, header_fault
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$(?!\n)"
 """A function's name is a DNS label (RFC 1123), so that it can become a sub-domain.
@@ -160,10 +162,44 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"token_burst = {self.token_burst}: it needs token_rate, which is not set")
 
 
+class Hmac(Struct, frozen=True, forbid_unknown_fields=True):
+    """What proves that a call comes from whoever has the secret: a signature of its body."""
+
+    header: Annotated[str, Meta(max_length=128, description="the name of the header with the signature")]
+    secret: SecretName | Annotated[list[SecretName], Meta(min_length=1, max_length=2)]
+    """Its name, or two names while one takes the other's place: then both are good."""
+    algorithm: Algorithm = "sha256"
+
+    def __post_init__(self) -> None:
+        if (fault := header_fault(self.header, self.algorithm)) is not None:
+            raise ValueError(f'header = "{self.header}": {fault}')
+
+    @property
+    def secrets(self) -> list[str]:
+        return [self.secret] if isinstance(self.secret, str) else self.secret
+
+
 class Access(Struct, frozen=True, forbid_unknown_fields=True):
     """Who may call."""
 
     auth: Literal["token", "public", "jwt"] = "token"
+    cors: Annotated[list[Annotated[str, Meta(max_length=300)]], Meta(max_length=100)] = field(
+        default_factory=list
+    )
+    """Origins whose pages may call. None: the function says itself who may."""
+    hmac: Hmac | None = None
+
+    def __post_init__(self) -> None:
+        for number, origin in enumerate(self.cors):
+            if (fault := origins.fault_of(origin)) is not None:
+                raise ValueError(f'cors[{number}] = "{origin}": {fault}')
+        if origins.ANY in self.cors and len(self.cors) > 1:
+            raise ValueError('cors: "*" allows every origin, so leave out the others')
+        if self.hmac is not None and self.auth != "public":
+            raise ValueError(
+                f'hmac: calls are let in by their signature or by a token, and auth = "{self.auth}" '
+                'asks for a token: expected auth = "public"'
+            )
 
 
 class FunctionSpec(Struct, frozen=True, forbid_unknown_fields=True):

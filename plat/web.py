@@ -40,7 +40,7 @@ def problem_headers(error: PlatError, call_id: str) -> dict[str, str]:
         headers["Retry-After"] = retry_after_value(error.retry_after_s)
     headers.update(error.headers)
     if error.status == 401:
-        headers["WWW-Authenticate"] = 'Bearer realm="plat"'
+        headers.setdefault("WWW-Authenticate", 'Bearer realm="plat"')
     return headers
 
 

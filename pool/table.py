@@ -148,6 +148,8 @@ def route_of(function: FunctionEntry) -> Route:
         token_burst=function.token_burst,
         token_max_in_flight=function.token_max_in_flight,
         limit_fail=function.limit_fail,
+        cors=function.cors,
+        signing=function.signing,
     )
 
 

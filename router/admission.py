@@ -1,4 +1,4 @@
-"""May this call go on? Identity, state of the function, rate, body size: the rules, in that order.
+"""May this call go on? Who calls, state of the function, rate, body size: the rules, in that order.
 
 Decides only. Both paths of the router (streaming now, the fast path of DESIGN 5) ask here.
 """
@@ -10,6 +10,7 @@ from router.identity import Identities, Identity
 from router.limits import LeasedBucket, Limiter, PermitBucket
 from router.rate_headers import in_flight_headers, rate_headers
 from router.routes import RouteTable, no_version
+from router.streaming_only import of_a_page, unverified
 from router.target import Target
 
 Admitted = tuple[Route, RouteVersion, Identity | None, PermitBucket | None]
@@ -40,7 +41,7 @@ class Admission:
         self._limiter = limiter
         self.body_limit_bytes = body_limit_bytes
 
-    def admit(  # noqa: PLR0911 - one for each reason
+    def admit(  # noqa: C901, PLR0911 - one for each reason
         self, target: Target, authorization: str | None, now: float, may_wait: bool = False
     ) -> Admitted | PlatError | LeasedBucket:
         """The version the call goes to, or the reason why it may not go on.
@@ -51,15 +52,17 @@ class Admission:
         route = self.routes.get(target.name)
         if route is None:
             return self.routes.missing(target.name)
+        if target.has_origin and route.cors:
+            return of_a_page(route.name)
         identity: Identity | None = None
         if route.auth != "public":
-            identity = self._identities.of(authorization, now) if route.auth != "jwt" else None
+            identity = self._identities.of(authorization, now) if route.auth == "token" else None
             if identity is None:
-                who = self._bearer(route, authorization, now)
+                who = self._otherwise(route, target, authorization, now)
                 if isinstance(who, PlatError):
                     return who
                 identity = who
-            if not identity.may_invoke(route.name):
+            if identity is not None and not identity.may_invoke(route.name):
                 return _forbidden(route.name)
         version = self.routes.version(route, target.qualifier)
         if version is None:
@@ -94,11 +97,16 @@ class Admission:
             return permits if wait_s < 0 and may_wait else _too_many_in_flight(route, permits, wait_s)
         return route, version, identity, permits
 
-    def _bearer(self, route: Route, authorization: str | None, now: float) -> Identity | PlatError:
-        """Who has sent no token of the platform's."""
+    def _otherwise(
+        self, route: Route, target: Target, authorization: str | None, now: float
+    ) -> Identity | PlatError | None:
+        """Who has sent no token of the platform's. None: nobody in particular, with a good signature."""
         if route.auth == "jwt":
             return self.bearers.of(authorization, now)
-        return _unauthorized(route.name)
+        if route.auth != "signed":
+            return _unauthorized(route.name)
+        verified = target.signed is not None and target.signed == route.signing
+        return None if verified else unverified(route.name)
 
     def check_length(self, length: int | None) -> None:
         """Raises `body_too_large` for a body known to be over the limit, before any of it is read."""

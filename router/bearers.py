@@ -4,9 +4,10 @@ from typing import Protocol
 
 from plat.errors import PlatError
 from router.identity import Identity
+from router.streaming_only import StreamingOnlyError
 
 
-class UnknownKeyError(PlatError):
+class UnknownKeyError(StreamingOnlyError):
     """The token names a key that is not here, and may be there when the keys are fetched again."""
 
     def __init__(self) -> None:

@@ -42,7 +42,7 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """Methods whose request may be sent twice (RFC 9110, 9.2.2)."""
 
 
-SEES_AUTHORIZATION = frozenset({"public", "jwt"})
+SEES_AUTHORIZATION = frozenset({"public", "signed", "jwt"})
 """How functions are called that are given the header Authorization: with no token of the platform's."""
 
 

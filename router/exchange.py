@@ -24,7 +24,7 @@ from router.http1 import (
     write_response_head,
 )
 from router.pace import LeastRate, Pace
-from router.request_body import EarlyBody, read_any
+from router.request_body import EarlyBody, read_paced
 from router.upstream import ConnectionLostError, UpstreamConnection
 
 _NOT_FORWARDED = frozenset({b"host", b"content-length", b"expect", b"x-call-id"})
@@ -215,21 +215,13 @@ class Exchange:
         if content.exception() is None and ((piece := content.read_nowait()) or content.at_eof()):
             pace.came(len(piece), 0.0)
             return piece
-        loop = asyncio.get_running_loop()
-        began = loop.time()
         self._awaits_body = True
         self._restart_clock()
         try:
-            async with asyncio.timeout(pace.patience_s):
-                piece = await read_any(self._request)
-        except TimeoutError as error:
-            pace.came(0, loop.time() - began)
-            raise PlatError("request_timeout", pace.complaint()) from error
+            return await read_paced(self._request, pace)
         finally:
             self._awaits_body = False
             self._restart_clock()
-        pace.came(len(piece), loop.time() - began)
-        return piece
 
     async def _end_upload(self) -> None:
         """An answer that is complete ends the upload, wherever that is."""

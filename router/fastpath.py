@@ -11,7 +11,6 @@ from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from plat.tasks import spawn
 from router.answers import Answer
-from router.bearers import UnknownKeyError
 from router.calls import (
     CLIENT_GONE,
     SEES_AUTHORIZATION,
@@ -26,6 +25,7 @@ from router.http1 import BadResponseError
 from router.limits import LeasedBucket, PermitBucket
 from router.recognise import Recognised
 from router.slots import InstanceSlots, Waiter
+from router.streaming_only import StreamingOnlyError
 from router.upstream import UnreachableError, UpstreamConnection
 
 
@@ -98,8 +98,8 @@ class FastConnection(ClientConnection):
         self, why: PlatError | LeasedBucket, request: Recognised, data: bytes, now: float
     ) -> None:
         """Refused; or a token may be on its way, and it `resume`s."""
-        if isinstance(why, UnknownKeyError) and data:
-            self._hand_over(data)  # there it can wait for the key
+        if isinstance(why, StreamingOnlyError) and data:
+            self._hand_over(data)
             return
         if isinstance(why, PlatError):
             self._refuse(why, request.target.name)

@@ -25,7 +25,7 @@ _HEAD = re.compile(
 _OURS = re.compile(
     rb"^(host|content-length|authorization|connection|x-call-id|x-forwarded-[a-z]+|x-deadline-ms|expect|te|trailer"
     rb"|transfer-encoding|upgrade|keep-alive|proxy-[a-z-]+|http2-settings"
-    rb"|content-(?:location|range|type)|etag|max-forwards|sec-websocket-key1|server|user-agent):([^\r\n]*)\r\n",
+    rb"|content-(?:location|range|type)|etag|idempotency-key|max-forwards|origin|sec-websocket-key1|server|user-agent):([^\r\n]*)\r\n",
     re.IGNORECASE | re.MULTILINE,
 )
 """Headers that mean something to the router, or that aiohttp refuses when there are two; all others are
@@ -68,6 +68,7 @@ class _Fields(NamedTuple):
     call_id: bytes | None
     close: bool
     forwarded_for: bytes
+    has_origin: bool
 
 
 def may_become(beginning: bytes) -> bool:
@@ -101,6 +102,7 @@ def recognise(head: bytes) -> Recognised | None:
             qualifier.decode() if qualifier else LIVE,
             prefix.decode(),
             instance_target.decode(),
+            fields.has_origin,
         ),
         method=method.decode(),
         is_head=method == b"HEAD",
@@ -142,6 +144,7 @@ def _fields(lines: bytes) -> _Fields | None:
         call_id=call_id,
         close=connection == b"close",
         forwarded_for=forwarded_for + b", " if forwarded_for else b"",
+        has_origin=b"origin" in found,
     )
 
 
@@ -154,6 +157,7 @@ _KEPT = frozenset(
         b"content-type",
         b"etag",
         b"max-forwards",
+        b"origin",
         b"server",
         b"user-agent",
     }

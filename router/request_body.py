@@ -9,6 +9,7 @@ from typing import NamedTuple
 from aiohttp import web
 
 from plat.errors import PlatError
+from router.pace import Pace
 
 EARLY_BYTES = 64 * 1024
 """What is read before a slot is asked for. While it is waited for, only aiohttp's buffer fills besides."""
@@ -55,6 +56,20 @@ async def read_any(request: web.BaseRequest) -> bytes:
         return await request.content.readany()
     except web.RequestPayloadError as error:
         raise _malformed(error) from error
+
+
+async def read_paced(request: web.BaseRequest, pace: Pace) -> bytes:
+    """As `read_any`, of a client that must not be too slow. Raises PlatError `request_timeout` too."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        async with asyncio.timeout(pace.patience_s):
+            piece = await read_any(request)
+    except TimeoutError as error:
+        pace.came(0, loop.time() - began)
+        raise PlatError("request_timeout", pace.complaint()) from error
+    pace.came(len(piece), loop.time() - began)
+    return piece
 
 
 async def _read(request: web.BaseRequest, most: int) -> bytes:

@@ -9,16 +9,19 @@ import time
 from typing import NoReturn
 
 from aiohttp import web
+from msgspec import structs
 
 from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from plat.web import call_id_of, problem_response
 from router.calls import CLIENT_GONE, SEES_AUTHORIZATION, Calls, Held
+from router.cors import Page, is_preflight, page_of, preflight_headers
 from router.exchange import Exchange, Sent, SilenceError, request_headers
 from router.http1 import BadResponseError, Headers, write_request_head
 from router.limits import PermitBucket
 from router.pace import LeastRate
 from router.request_body import EarlyBody, read_early
+from router.signed_bodies import SignedBodies
 from router.slots import InstanceSlots
 from router.target import Target, parse_target
 from router.tunnel import run_tunnel
@@ -31,33 +34,84 @@ class Streaming:
     def __init__(self, calls: Calls, least_rate: LeastRate) -> None:
         self._calls = calls
         self._least_rate = least_rate
+        self._signed = SignedBodies(calls.admission.body_limit_bytes, least_rate)
+
+    def _preflight(self, request: web.BaseRequest, path: str) -> web.Response | None:
+        """The answer to a page that asks whether it may call; None: the request is none, or the function's.
+
+        It is no call: it needs no token, takes no slot and counts in no limit. Raises PlatError.
+        """
+        if not is_preflight(request.method, request.headers):
+            return None
+        route = self._calls.admission.routes.get(parse_target(path).name)
+        page = page_of(route, request.headers)
+        if route is None or page is None:
+            return None
+        call_id = call_id_of(request)
+        headers = preflight_headers(page, request.headers, call_id)
+        is_allowed = not isinstance(headers, PlatError)
+        self._calls.metrics.preflight(route.name, "allowed" if is_allowed else "refused")
+        if isinstance(headers, PlatError):
+            return problem_response(headers, call_id)
+        return web.Response(status=204, headers=headers)
 
     async def handle(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+        """A call's answer, or a preflight's."""
+        try:
+            answer = self._preflight(request, path)
+        except PlatError as error:
+            answer = problem_response(error, call_id_of(request))
+        return await self._called(request, path) if answer is None else answer
+
+    async def _called(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
         started = time.monotonic()
         call_id = call_id_of(request)
-        name, status = "", CLIENT_GONE
+        name, status, page = "", CLIENT_GONE, None
+        response: web.StreamResponse
         try:
             target = parse_target(path)
             name = target.name
-            admitted = await self._calls.admitted(target, request.headers.get("Authorization"))
-            route, version, _, permit = admitted
-            call = _Call(self._calls, self._least_rate, request, target, route, version, call_id)
-            call.permit = permit
-            try:
-                self._calls.admission.check_length(request.content_length)
-                response = await call.run()
-            finally:
-                call.release_permit()
+            route = self._calls.admission.routes.get(name)
+            page = page_of(route, request.headers)
+            if route is None or route.signing is None:
+                response = await self._call(request, target, call_id, page)
+            else:
+                async with self._signed.verified(request, route.signing) as body:
+                    target = structs.replace(target, signed=route.signing)
+                    response = await self._call(request, target, call_id, page, body)
             status = response.status
         except PlatError as error:
             status = error.status
+            if error.code == "bad_signature":
+                self._calls.metrics.bad_signature(name, error.reason or "")
             response = problem_response(error, call_id)
-            if error.code in ("body_too_large", "request_timeout") or request.content.exception() is not None:
+            if error.code in _CUTS_BODY or request.content.exception() is not None:
                 response.force_close()
         finally:
             function = self._calls.function_label(name)
             self._calls.metrics.call_ended(function, status, time.monotonic() - started)
+        if page is not None and not isinstance(response, Sent):
+            page.rewrite(response.headers)
         return response
+
+    async def _call(
+        self,
+        request: web.BaseRequest,
+        target: Target,
+        call_id: str,
+        page: Page | None,
+        body: EarlyBody | None = None,
+    ) -> web.StreamResponse:
+        """`body`, if it was read already. Raises PlatError."""
+        route, version, _, permit = await self._calls.admitted(target, request.headers.get("Authorization"))
+        call = _Call(self._calls, self._least_rate, request, target, route, version, call_id)
+        call.permit = permit
+        call.page = page
+        try:
+            self._calls.admission.check_length(request.content_length)
+            return await call.run(body)
+        finally:
+            call.release_permit()
 
 
 class _Call:
@@ -81,9 +135,11 @@ class _Call:
         self._version = version
         self._call_id = call_id
         self.permit: PermitBucket | None = None
+        self.page: Page | None = None
 
-    async def run(self) -> web.StreamResponse:
-        body = await read_early(self._request, self._calls.admission.body_limit_bytes)
+    async def run(self, body: EarlyBody | None) -> web.StreamResponse:
+        if body is None:
+            body = await read_early(self._request, self._calls.admission.body_limit_bytes)
         is_retry = False
         while True:
             instance, upstream = await self._instance_and_connection()
@@ -121,6 +177,8 @@ class _Call:
             response = await run_tunnel(self._request, held.upstream, head, self._call_id)
             held.complete()
             return response
+        if self.page is not None:
+            head = head._replace(headers=self.page.rewritten(head.headers))
         return await exchange.forward(head, self._call_id, held.complete)
 
     # --- before
@@ -212,6 +270,9 @@ class _Call:
             self._request.transport.abort()
         raise ConnectionResetError("the answer was cut")
 
+
+_CUTS_BODY = frozenset({"body_too_large", "request_timeout", "too_many_bodies"})
+"""Errors after which the rest of the client's body is not waited for."""
 
 _REPLACED = frozenset(
     {b"x-deadline-ms", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-prefix"}

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 from msgspec import Struct
 
 from plat.errors import PlatError
+from plat.signing import Signing
 
 FUNCTION_PREFIX = "/function/"
 LIVE = "live"
@@ -24,6 +25,10 @@ class Target(Struct, frozen=True, gc=False):
     """What the function is mounted at: `/function/<name>`."""
     path: str
     """What the instance sees: path and query, as they came; at least `/`."""
+    has_origin: bool = False
+    """Whether the fast path has seen the header Origin, as pages send it. The streaming path looks itself."""
+    signed: Signing | None = None
+    """What its signature was verified by; None: by nothing."""
 
 
 def origin_form(target: str) -> str:

@@ -1,6 +1,8 @@
 """What is read of a body before a slot is asked for, from bytes that come in pieces of any size."""
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import pytest
 from aiohttp import StreamReader, web
@@ -34,9 +36,10 @@ class Connection(BaseProtocol):
 class Client:
     """Sends a body: `length` is what its head says, None stands for chunked."""
 
-    def __init__(self, length: int | None) -> None:
+    def __init__(self, length: int | None, more: Mapping[str, str] = MappingProxyType({})) -> None:
         self.stream = StreamReader(Connection(), EARLY_BYTES, loop=asyncio.get_running_loop())
         headers = {"Transfer-Encoding": "chunked"} if length is None else {"Content-Length": str(length)}
+        headers.update(more)
         self.request = make_mocked_request("POST", "/", CIMultiDict(headers), payload=self.stream)
 
     async def send(self, pieces: list[bytes], *, end: bool) -> None:
