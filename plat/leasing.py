@@ -189,7 +189,7 @@ def _expiry(item: tuple[str, _Lease]) -> float:
 
 
 class Buckets:
-    """All buckets of a store that remembers since `since`."""
+    """All buckets of a store that remembers since `since`; -inf: nothing was forgotten."""
 
     def __init__(self, since: float) -> None:
         self._since = since
@@ -197,11 +197,6 @@ class Buckets:
 
     def __len__(self) -> int:
         return len(self._buckets)
-
-    def trust(self) -> None:
-        """Nothing was forgotten: no router had a lease before."""
-        self._since = float("-inf")
-        self._buckets.clear()
 
     def lease(self, router: str, number: int, asks: Iterable[Ask], now: float) -> list[Answer]:
         return [self._bucket(ask, now).lease(router, number, ask, now) for ask in asks]

@@ -10,7 +10,8 @@ from typing import Final, Protocol
 from zlib import crc32
 
 from plat.feed import Route
-from plat.leasing import LEASE_TTL_S, PERMITS, RESERVE, Answer, Ask, local_share
+from plat.leasing import LEASE_TTL_S, PERMITS, RESERVE, Answer, Ask
+from router.shares import AWAY_RETRY_S, Share
 
 HOLD_S: Final = LEASE_TTL_S * 0.9
 """A lease is used until so long after it was asked for: it ends here before it ends in the store."""
@@ -34,13 +35,9 @@ IDLE_S: Final = 1.0
 FORGET_S: Final = 60.0
 """A bucket without tokens that nobody asked for is forgotten."""
 
-AWAY_RETRY_S: Final = 1.0
-"""What a call is told to wait when nobody knows."""
-
 WAIT: Final = -1.0
 """The answer to a call: its token may be on its way, put yourself among the waiters."""
 
-_ROUNDING = 1e-6
 _ALWAYS = 1 << 60
 _KNOWN_LONG_S = 1e9
 
@@ -59,7 +56,6 @@ class LeasedBucket:
         "_known_at",
         "_limiter",
         "_low",
-        "_offset",
         "_pace",
         "_refused",
         "_refused_at",
@@ -67,9 +63,7 @@ class LeasedBucket:
         "_sent_held",
         "_sent_tokens",
         "_settled_at",
-        "_share_at",
-        "_share_from",
-        "_share_tokens",
+        "_share",
         "_share_until",
         "_unpaid",
         "_unpaid_sent",
@@ -123,14 +117,11 @@ class LeasedBucket:
         self._wanted = 0
         self._scarce = False
         """Whether the store had less than was wanted: then no call waits for its next word."""
-        self._offset = crc32(key.encode())
         self._known_at = known_at
         self._unpaid = False
         self._unpaid_sent = False
-        self._share_from = -1.0
+        self._share = Share(crc32(key.encode()))
         self._share_until = 0.0
-        self._share_at = 0.0
-        self._share_tokens = 0.0
 
     # --- calls
 
@@ -179,36 +170,23 @@ class LeasedBucket:
     # --- while the store is away, or has forgotten who has what
 
     def begin_share(self, now: float) -> None:
-        """From nothing: what was left is with the leases."""
-        if self._share_from < 0:
-            self._share_from = self._share_at = now
-            self._share_tokens = 0.0
+        self._share.begin(now)
 
     def end_share(self, now: float) -> bool:
         """The store is back. Whether it has to be told something."""
         if now >= self._share_until:
-            self._share_from = -1.0
+            self._share.end()
         return self._unpaid
 
     def _take_share(self, now: float) -> float:
-        """This router's part of the limit. While there may be leases: of what is never leased."""
+        """This router's part of the limit."""
         if self.closed:
             return max(AWAY_RETRY_S, self._share_until - now)
-        if self._share_from < 0:
-            self.begin_share(self._limiter.away_since)
-        leases_end = self._share_from + LEASE_TTL_S
-        amount = self.burst // RESERVE if now < leases_end else self.burst
-        part = local_share(amount, self._limiter.part, self._limiter.parts, self._offset)
-        if not part:
-            return leases_end - now if now < leases_end else AWAY_RETRY_S
-        rate = self.rate * part / amount
-        self._share_tokens = min(float(part), self._share_tokens + max(0.0, now - self._share_at) * rate)
-        self._share_at = max(self._share_at, now)
-        if self._share_tokens < 1 - _ROUNDING:
-            return (1 - self._share_tokens) / rate
-        self._share_tokens -= 1
-        self._unpaid = self._unpaid or now >= self._share_until
-        return 0.0
+        self._share.begin(self._limiter.away_since)  # of a bucket made since then
+        wait_s = self._share.take(self.rate, self.burst, self._limiter.part, self._limiter.parts, now)
+        if not wait_s:
+            self._unpaid = self._unpaid or now >= self._share_until
+        return wait_s
 
     # --- the store
 
@@ -267,7 +245,7 @@ class LeasedBucket:
         self._low = _ALWAYS if self.is_small else max(1, self.tokens // 2)
         if self._unpaid_sent:
             self._unpaid = self._unpaid_sent = False
-        self._note_forgotten(answer.forgotten_s, sent_at)
+        self._note_forgotten(answer.forgotten_s, sent_at, now)
 
     def unheard(self) -> None:
         """No answer came: the next call may ask again."""
@@ -277,12 +255,12 @@ class LeasedBucket:
         """Less what was spent since it was asked."""
         self.tokens = max(0, answer.lease - (self._sent_tokens - self.tokens))
 
-    def _note_forgotten(self, forgotten_s: float, sent_at: float) -> None:
+    def _note_forgotten(self, forgotten_s: float, sent_at: float, now: float) -> None:
         if forgotten_s > 0:
-            self.begin_share(sent_at)
+            self.begin_share(now)
             self._share_until = sent_at + forgotten_s
         else:
-            self._share_from = -1.0
+            self._share.end()
             self._share_until = 0.0
 
     def resume_waiters(self, now: float) -> None:
@@ -351,7 +329,7 @@ class PermitBucket(LeasedBucket):
         return self.due - now
 
     def _take_share(self, now: float) -> float:
-        part = local_share(self.burst, self._limiter.part, self._limiter.parts, self._offset)
+        part = self._share.part_of(self.burst, self._limiter.part, self._limiter.parts)
         if self.closed or self.in_use >= part:
             return AWAY_RETRY_S
         self.in_use += 1

@@ -32,12 +32,8 @@ def test_never_more_than_the_limit_in_any_window(script: list[Step], rate: float
     world.check()
 
 
-def test_nothing_was_forgotten_where_no_router_had_a_lease() -> None:
-    buckets = Buckets(START)
-    asking = Asking(buckets)
-    assert asking("a", an_ask(want=1), 0.1).lease == 0
-    buckets.trust()
-    assert asking("a", an_ask(want=1), 0.2).lease == 1
+def test_a_store_that_remembers_for_ever_has_forgotten_nothing() -> None:
+    assert Asking(Buckets(float("-inf")))("a", an_ask(want=1), 0.1).lease == 1
 
 
 def test_a_full_bucket_is_forgotten_and_no_other() -> None:

@@ -35,3 +35,11 @@ def test_buckets_that_are_full_are_forgotten() -> None:
     leases.router_here("a", leased=False)
     assert ask(leases, "a", 1, START) == 1
     assert ask(leases, "a", 2, START + 100 * SWEEP_S) == 1
+
+
+def test_a_pool_that_is_found_late_remembers_only_since_then() -> None:
+    leases = Leases(2, START)
+    leases.router_here("a", leased=True)
+    found = START + 10 * LEASE_TTL_S
+    assert ask(leases, "a", 1, found) == 0
+    assert ask(leases, "a", 2, found + LEASE_TTL_S - 0.1) == 0
