@@ -26,6 +26,7 @@ from pool.line import Line
 from pool.member import Member
 from pool.members import Members
 from pool.metrics import PoolMetrics
+from pool.removals import Removals
 from pool.warm import WarmStock
 
 log = get_logger(__name__)
@@ -34,7 +35,6 @@ STOP_GRACE_S = 5.0
 """Seconds from SIGTERM to SIGKILL, for an instance that has no call in flight."""
 
 PROBE_S = 1.0
-STOP_RETRY_S = 1.0
 
 
 class Observer(Protocol):
@@ -64,7 +64,7 @@ class Fleet:
         self._metrics = metrics
         self._start_timeout_s = start_timeout_s
         self._members = Members()
-        self._ending: set[str] = set()
+        self._removals = Removals(driver)
         self._starts: set[asyncio.Task[PlatError | None]] = set()
         self.closing = False
         self.backoff = Backoff()
@@ -84,7 +84,7 @@ class Fleet:
 
     def looked_after(self) -> set[str]:
         """Also those on their way in or out: a listing does not take them for new ones."""
-        return self._members.keys() | self._ending
+        return self._members.keys() | self._removals.under_way
 
     def starting(self) -> int:
         """Those made of a warm instance cost nearly nothing, and are not counted."""
@@ -176,7 +176,7 @@ class Fleet:
         useless.become(State.FAILED)
         useless.become(State.GONE)
         self._members.remove(useless.id)
-        self._clean_up(useless.id)
+        self._removals.begin(useless.id)
         member = Member(secrets.token_hex(8), useless.version, State.STARTING)
         self._members.add(member)
         return member
@@ -193,7 +193,7 @@ class Fleet:
         )
         member.become(State.GONE)
         self._members.remove(member.id)
-        self._clean_up(member.id)
+        self._removals.begin(member.id)
         if self.observer is not None:
             self.observer.start_failed(member.version, error)
 
@@ -292,7 +292,7 @@ class Fleet:
             member.stopping = True
             self._gone(member, Exited(member.id, "unknown", why))
             if member.managed:
-                self._clean_up(member.id)
+                self._removals.begin(member.id)
 
     def _adopted(self, member: Member) -> None:
         if member.state is not State.STARTING or member.stopping:
@@ -322,31 +322,8 @@ class Fleet:
 
     async def _stop(self, member: Member, grace_s: float) -> None:
         if member.managed:
-            await self._stop_in_driver(member.id, grace_s)
+            await self._removals.remove(member.id, grace_s)
         self._gone(member, Exited(member.id, "stopped", "The platform stopped it."))
-
-    def _clean_up(self, instance: str) -> None:
-        """What an instance that is no member any more may have left, as soon as the engine can."""
-        spawn(self._stop_in_driver(instance, 0), f"clean up {instance}")
-
-    async def _stop_in_driver(self, instance: str, grace_s: float) -> None:
-        """Until the engine has done it; a listing meanwhile does not take it for a new one."""
-        self._ending.add(instance)
-        try:
-            while True:
-                if await self._stopped(instance, grace_s):
-                    return
-                await asyncio.sleep(STOP_RETRY_S)
-        finally:
-            self._ending.discard(instance)
-
-    async def _stopped(self, instance: str, grace_s: float) -> bool:
-        try:
-            await self._driver.stop(instance, grace_s)
-        except PlatError as error:
-            log.warning("instance cannot be stopped yet", instance=instance, detail=error.detail)
-            return False
-        return True
 
     def exited(self, exited: Exited) -> None:
         """The driver says that an instance has ended by itself."""
@@ -364,7 +341,7 @@ class Fleet:
             now = time.monotonic()
             self.backoff.died(member.version.id, now - member.ready_at, now)
             self._gone(member, exited)
-            self._clean_up(exited.instance)
+            self._removals.begin(exited.instance)
 
     def _gone(self, member: Member, exited: Exited) -> None:
         if member.state is not State.GONE:
@@ -378,7 +355,7 @@ class Fleet:
     async def stop_unknown(self, running: Running) -> None:
         """One of ours whose version nobody knows any more."""
         log.info("instance of an unknown version is stopped", instance=running.instance)
-        await self._stop_in_driver(running.instance, STOP_GRACE_S)
+        await self._removals.remove(running.instance, STOP_GRACE_S)
 
     async def stop_all(self, grace_s: float) -> None:
         """The platform ends: nothing starts any more, and every instance of ours is stopped."""
@@ -388,7 +365,7 @@ class Fleet:
         log.info("stopping all instances", instances=len(managed))
         for member in managed:
             member.stopping = True
-        left = [self._stop_in_driver(instance, 0) for instance in self._ending]
+        left = [self._removals.remove(instance, 0) for instance in self._removals.under_way]
         await asyncio.gather(
             self._stock.stop_all(), *left, *(self._stop(member, grace_s) for member in managed)
         )

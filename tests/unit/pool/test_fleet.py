@@ -51,7 +51,7 @@ async def fleet(
     tmp_path: Path, driver: MemoryDriver, notes: Notes, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Fleet]:
     Clock().install(monkeypatch)
-    monkeypatch.setattr("pool.fleet.STOP_RETRY_S", 0)
+    monkeypatch.setattr("pool.removals.RETRY_S", 0)
     rig = Rig(tmp_path, driver)
     await rig.open(monkeypatch)
     rig.fleet.observer = notes
