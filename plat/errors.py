@@ -29,6 +29,7 @@ class ErrorKind(NamedTuple):
 
 ERRORS: dict[str, ErrorKind] = {
     "bad_request": ErrorKind(400, "The request cannot be read", Fault.CALLER),
+    "idempotency_key_invalid": ErrorKind(400, "The idempotency key cannot be read", Fault.CALLER),
     "unauthorized": ErrorKind(401, "A valid token is needed", Fault.CALLER),
     "bad_signature": ErrorKind(401, "A valid signature is needed", Fault.CALLER),
     "forbidden": ErrorKind(403, "The token does not allow this", Fault.CALLER),
@@ -44,10 +45,13 @@ ERRORS: dict[str, ErrorKind] = {
     "user_exists": ErrorKind(409, "The user exists already", Fault.CALLER),
     "secret_in_use": ErrorKind(409, "A function uses the secret", Fault.CALLER),
     "deploy_in_progress": ErrorKind(409, "Another deploy of this function is running", Fault.CALLER),
+    "idempotency_in_flight": ErrorKind(409, "The first call with this key is in flight", Fault.CALLER),
+    "idempotency_answer_not_kept": ErrorKind(409, "The first call's answer was not kept", Fault.CALLER),
     "request_timeout": ErrorKind(408, "The request did not arrive in time", Fault.CALLER),
     "body_too_large": ErrorKind(413, "The body is too large", Fault.CALLER),
     "unsupported_media_type": ErrorKind(415, "The body's media type is not understood", Fault.CALLER),
     "invalid": ErrorKind(422, "The request is not valid", Fault.CALLER),
+    "idempotency_key_reused": ErrorKind(422, "The key was used for another request", Fault.CALLER),
     "unknown_secret": ErrorKind(422, "The function names a secret that is not there", Fault.CALLER),
     "invalid_archive": ErrorKind(422, "The archive is refused", Fault.CALLER),
     "handler_module_not_found": ErrorKind(422, "The handler's module does not exist", Fault.FUNCTION),
@@ -61,6 +65,9 @@ ERRORS: dict[str, ErrorKind] = {
     "internal": ErrorKind(500, "The platform made a mistake", Fault.PLATFORM),
     "function_error": ErrorKind(500, "The function raised an error", Fault.FUNCTION),
     "instance_crashed": ErrorKind(502, "The instance ended during the call", Fault.INSTANCE),
+    "idempotency_outcome_unknown": ErrorKind(
+        502, "What became of the first call is not known", Fault.PLATFORM
+    ),
     "bad_response": ErrorKind(502, "The instance's answer is not HTTP", Fault.INSTANCE),
     "function_stopped": ErrorKind(503, "The function is stopped", Fault.CAPACITY),
     "function_not_deployed": ErrorKind(503, "The function has no live version", Fault.CAPACITY),
@@ -75,6 +82,7 @@ ERRORS: dict[str, ErrorKind] = {
     "builder_unavailable": ErrorKind(503, "The builder does not answer", Fault.PLATFORM),
     "database_busy": ErrorKind(503, "The database is locked by another process", Fault.PLATFORM),
     "database_unavailable": ErrorKind(503, "The database does not answer", Fault.PLATFORM),
+    "idempotency_unavailable": ErrorKind(503, "The store of keys does not answer", Fault.PLATFORM),
     "starting": ErrorKind(503, "The platform is starting", Fault.PLATFORM),
     "shutting_down": ErrorKind(503, "The platform is shutting down", Fault.PLATFORM),
     "timeout": ErrorKind(504, "The function did not answer in time", Fault.TIME),

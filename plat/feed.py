@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 from msgspec import Struct
 
+from plat.idempotency import Renew, Request, Verdict
 from plat.leasing import Answer, Ask
 from plat.model import VersionSpec, Window
 from plat.parts import in_parts
@@ -258,9 +259,17 @@ class Leased(Struct, frozen=True, tag="leased"):
     answers: list[Answer]
 
 
+class KeyVerdict(Struct, frozen=True, tag="key_verdict"):
+    """The answer to the `KeyRequest` with this number."""
+
+    number: int
+    verdict: Verdict
+
+
 ToRouter = (
     MemoryPressure
     | Leased
+    | KeyVerdict
     | Saturated
     | Routes
     | TokensPart
@@ -301,6 +310,8 @@ class Hello(Struct, frozen=True, tag="hello"):
     held: list[Held]
     leased: bool = False
     """Whether it was ever leased tokens of a limit: a pool that has just started knows nothing of them."""
+    claims: list[Renew] = []
+    """The idempotency keys of its calls in flight, for the same reason."""
 
 
 class Demand(Struct, frozen=True, tag="demand"):
@@ -339,13 +350,20 @@ class Lease(Struct, frozen=True, tag="lease"):
     asks: list[Ask]
 
 
+class KeyRequest(Struct, frozen=True, tag="key_request"):
+    """What the router says and wants of an idempotency key (`plat.idempotency`)."""
+
+    number: int
+    request: Request
+
+
 class TokensUsed(Struct, frozen=True, tag="tokens_used"):
     """When each token was used last, by its id, in seconds since 1970; told now and then."""
 
     at: dict[str, float]
 
 
-FromRouter = Hello | Demand | Returned | Faulted | TokensUsed | Lease
+FromRouter = Hello | Demand | Returned | Faulted | TokensUsed | Lease | KeyRequest
 
 _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode

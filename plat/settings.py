@@ -48,8 +48,14 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     database_url: str = ""
     redis_url: str = ""
-    """Where limits are kept: `redis://`, `rediss://`, `unix://`, `redis+sentinel://`, `redis+cluster://`.
+    """Where limits and idempotency keys are kept: `redis://`, `rediss://`, `unix://`, `redis+sentinel://`, `redis+cluster://`.
     Empty: in the pool."""
+    idempotency_ttl_s: Annotated[float, Meta(ge=60, le=31_536_000)] = 86_400
+    """Seconds that an idempotency key is known after its call."""
+    idempotency_body_limit_bytes: Annotated[int, Meta(ge=1, le=64 * 1024 * 1024)] = 1024 * 1024
+    """Largest body of a call with an idempotency key, and largest answer that is kept."""
+    idempotency_memory_bytes: Bytes = 64 * 1024 * 1024
+    """What kept answers take where they are kept in the pool; those used least lately make room."""
     control_address: str = ""
     pool_address: str = ""
     builder_address: str = ""

@@ -4,8 +4,10 @@ from collections import Counter as Count
 from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from plat.idempotency import Records
 
 COLD_START_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -26,6 +28,9 @@ class PoolMetrics:
     def watch(self, states: Callable[[], Iterable[tuple[str, str]]]) -> None:
         self._registry.register(_Instances(states))
 
+    def watch_keys(self, records: Records) -> None:
+        self._registry.register(_Keys(records))
+
     def cold_start(self, function: str, kind: str, seconds: float) -> None:
         self._cold_start.labels(function, kind).observe(seconds)
 
@@ -42,3 +47,14 @@ class _Instances(Collector):
         for (function, state), count in Count(self._states()).items():
             family.add_metric([function, state], count)
         yield family
+
+
+class _Keys(Collector):
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def collect(self) -> Iterable[Metric]:
+        text = "Memory of idempotency keys whose calls have ended."
+        yield GaugeMetricFamily("plat_idempotency_kept_bytes", text, value=self._records.bytes)
+        text = "Idempotency keys forgotten before their time, to make room for others."
+        yield CounterMetricFamily("plat_idempotency_evicted_total", text, value=self._records.evicted)

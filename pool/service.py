@@ -11,7 +11,7 @@ from aiohttp import web
 
 from plat.artifacts import FolderArtifacts
 from plat.errors import PlatError
-from plat.feed import FromRouter, Hello, Lease, TokensUsed, VersionEntry
+from plat.feed import FromRouter, Hello, KeyRequest, Lease, TokensUsed, VersionEntry
 from plat.logs import get_logger
 from plat.model import DecisionList, InstanceList
 from plat.parts import SLICE
@@ -24,6 +24,7 @@ from pool.drivers.base import Driver, Listener, Written
 from pool.drivers.choice import choose_driver, make_driver
 from pool.feed import RouterLinks, follow_control
 from pool.fleet import Fleet
+from pool.keys import Keys
 from pool.launcher import Launcher
 from pool.leases import Leases
 from pool.ledger import Ledger
@@ -90,10 +91,12 @@ class Pool:
         self._listing = Listing(driver, self.table, self.fleet, self.stock, changed)
         self._news = News(self.table, self.dispatcher, self.logbook.drop)
         self._leases = Leases(settings.routers, time.monotonic())
+        self._keys = Keys(settings.routers, settings.idempotency_memory_bytes, time.monotonic())
         self._used = UsedTokens()
         self._links.received = self._received
         self._links.away = self.dispatcher.router_away
         self._metrics.watch(self._states)
+        self._metrics.watch_keys(self._keys.records)
 
     # --- loops
 
@@ -173,8 +176,11 @@ class Pool:
                 self._used.note(at)
             case Lease():
                 self._links.send(router, self._leases.answer(router, message, time.monotonic()))
+            case KeyRequest():
+                self._links.send(router, self._keys.answer(message, time.monotonic()))
             case _:
                 if isinstance(message, Hello):
+                    self._keys.router_here(router, message.claims, time.monotonic())
                     self._leases.router_here(router, leased=message.leased)
                 self.dispatcher.received(router, message)
 

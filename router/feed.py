@@ -20,6 +20,8 @@ from plat.feed import (
     Gone,
     Grant,
     Hello,
+    KeyRequest,
+    KeyVerdict,
     Lease,
     Leased,
     MemoryPressure,
@@ -38,6 +40,7 @@ from plat.feed import (
     decode_to_router,
     encode,
 )
+from plat.idempotency import Renew
 from plat.logs import get_logger
 from plat.tasks import spawn
 from plat.web import session_for
@@ -72,6 +75,9 @@ class PoolLink:
         """Told of each function that was not there before."""
         self.was_leased: Callable[[], bool] = bool
         """Whether this router was ever leased tokens."""
+        self.key_verdict: Callable[[KeyVerdict], None] = _ignore_verdict
+        self.claims: Callable[[], list[Renew]] = list
+        """The idempotency keys of calls in flight."""
         self.slots = SlotTable(self._send, self._demand_changed, queue_limit)
         self.routes = RouteTable()
         self.identities = Identities()
@@ -113,6 +119,10 @@ class PoolLink:
         """The answer comes to `leased`, unless the link breaks first."""
         self._send(message)
 
+    def ask_for_key(self, message: KeyRequest) -> None:
+        """The answer comes to `key_verdict`, unless the link breaks first."""
+        self._send(message)
+
     def return_idle(self, hold_s: Callable[[str], float]) -> None:
         """Slots unused for long go back, if there is somebody to take them."""
         if self.connected:
@@ -144,7 +154,7 @@ class PoolLink:
         self.slots.forget_debts()
         self._grants_seen = 0
         # From here on every change is told: what happens while Hello is being sent follows it.
-        self._outbox.appendleft(Hello(self._router, self.slots.held(), self.was_leased()))
+        self._outbox.appendleft(Hello(self._router, self.slots.held(), self.was_leased(), self.claims()))
         self.connected = True
         self.met.set()
         for version in self.slots.versions():
@@ -224,14 +234,20 @@ class PoolLink:
             case StartFailed():
                 error = PlatError(message.code, message.detail, reason=message.reason, retry_after_s=1)
                 self.slots.fail_waiters(message.version, error)
-            case Leased():
-                self.leased(message)
+            case Leased() | KeyVerdict():
+                self._answered(message)
             case Routes() | RoutesPart() | RoutePut() | RouteDropped():
                 self._apply_to_table(message)
             case TokensPart() | TokenPut() | TokenDropped():
                 self._apply_to_tokens(message)
             case _:
                 raise AssertionError(f"unknown message {message!r}")
+
+    def _answered(self, message: Leased | KeyVerdict) -> None:
+        if isinstance(message, Leased):
+            self.leased(message)
+        else:
+            self.key_verdict(message)
 
     def _apply_to_table(self, message: Routes | RoutesPart | RoutePut | RouteDropped) -> None:
         match message:
@@ -278,6 +294,10 @@ def _ignore(instance: InstanceSlots, slots: int) -> None:
 
 def _ignore_leases(message: Leased) -> None:
     """Limits come from elsewhere."""
+
+
+def _ignore_verdict(message: KeyVerdict) -> None:
+    """Keys are elsewhere."""
 
 
 def _ignore_name(name: str) -> None:

@@ -47,8 +47,10 @@ class Metrics:
         self.limiter_up = True
         """Whether the store of limits answered the last request."""
         self._limiter_errors = 0
-        self._preflights: dict[tuple[str, str], int] = {}
-        self._bad_signatures: dict[tuple[str, str], int] = {}
+        self.keys_up = True
+        """Whether the store of idempotency keys answered the last request."""
+        self._keys_errors = 0
+        self._keyed: dict[str, int] = {}
         self.jwks_fetches: dict[str, int] = {}
         """By result; whoever fetches counts."""
 
@@ -73,17 +75,17 @@ class Metrics:
         self.limiter_up = False
         self._limiter_errors += 1
 
+    def keyed(self, result: str) -> None:
+        """A call with an idempotency key was `executed`, `replayed`, or refused with an error's code."""
+        self._keyed[result] = self._keyed.get(result, 0) + 1
+
+    def keys_failed(self) -> None:
+        self.keys_up = False
+        self._keys_errors += 1
+
     def upstream_error(self, function: str, reason: str) -> None:
         key = (function, reason)
         self._upstream_errors[key] = self._upstream_errors.get(key, 0) + 1
-
-    def preflight(self, function: str, result: str) -> None:
-        key = (function, result)
-        self._preflights[key] = self._preflights.get(key, 0) + 1
-
-    def bad_signature(self, function: str, reason: str) -> None:
-        key = (function, reason)
-        self._bad_signatures[key] = self._bad_signatures.get(key, 0) + 1
 
     def exposition(self, in_flight: Mapping[str, int], queued: Mapping[str, int]) -> str:
         """Prometheus text format 0.0.4; `in_flight` and `queued` are calls by function."""
@@ -111,22 +113,23 @@ class Metrics:
         for (function, reason), count in self._upstream_errors.items():
             labels = (("function", function), ("reason", reason))
             lines.append(_sample("plat_upstream_errors_total", labels, count))
-        lines += _header("plat_preflights_total", "counter", "Pages that asked whether they may call.")
-        for (function, result), count in self._preflights.items():
-            labels = (("function", function), ("result", result))
-            lines.append(_sample("plat_preflights_total", labels, count))
-        lines += _header(
-            "plat_bad_signatures_total", "counter", "Calls refused for want of a good signature."
-        )
-        for (function, reason), count in self._bad_signatures.items():
-            labels = (("function", function), ("reason", reason))
-            lines.append(_sample("plat_bad_signatures_total", labels, count))
         lines += _header("plat_limiter_up", "gauge", "Routers whose store of limits answers.")
         lines.append(_sample("plat_limiter_up", (), int(self.limiter_up)))
         lines += _header(
             "plat_limiter_errors_total", "counter", "Requests to the store of limits that failed."
         )
         lines.append(_sample("plat_limiter_errors_total", (), self._limiter_errors))
+        lines += _header("plat_idempotency_calls_total", "counter", "Calls with an idempotency key.")
+        for result, count in self._keyed.items():
+            lines.append(_sample("plat_idempotency_calls_total", (("result", result),), count))
+        lines += _header("plat_idempotency_up", "gauge", "Routers whose store of idempotency keys answers.")
+        lines.append(_sample("plat_idempotency_up", (), int(self.keys_up)))
+        lines += _header(
+            "plat_idempotency_errors_total",
+            "counter",
+            "Requests to the store of idempotency keys that failed.",
+        )
+        lines.append(_sample("plat_idempotency_errors_total", (), self._keys_errors))
         lines += _header("plat_jwks_fetches_total", "counter", "Fetches of the keys of JSON Web Tokens.")
         for result, count in self.jwks_fetches.items():
             lines.append(_sample("plat_jwks_fetches_total", (("result", result),), count))

@@ -29,6 +29,7 @@ WITHOUT: dict[str, str] = {
     "router/leases.py": DOING + "tests/integration/router/test_limits.py",
     "router/lease_store.py": DOING + "tests/integration/router/test_limits.py",
     "router/idempotency_redis.py": DOING + "tests/integration/router/test_idempotency_script.py",
+    "router/idempotency_store.py": DOING + "tests/integration/router/test_idempotency.py",
     "router/jwks.py": DOING + "tests/integration/router/test_jwks.py",
     "router/server.py": DOING + "tests/integration/router/test_stop.py",
     "router/tunnel.py": DOING + "tests/integration/router/test_websocket.py",

@@ -19,6 +19,8 @@ from plat.feed import (
     Gone,
     Grant,
     Hello,
+    KeyRequest,
+    KeyVerdict,
     Lease,
     Leased,
     Returned,
@@ -31,6 +33,7 @@ from plat.feed import (
     encode,
     whole_table,
 )
+from plat.idempotency import Records
 from plat.leasing import Buckets
 from plat.web import start_site
 from tests.integration.router.wire import WAIT_S
@@ -84,6 +87,8 @@ class PoolServer:
         """Awaited before each message of the table; raise ConnectionResetError, and the link breaks there."""
         self._totals: dict[str, int] = {}
         self.leases = Buckets(float("-inf"))
+        self.keys = Records(float("-inf"), 1_000_000)
+        self.answers_keys = True
         self._waiting: dict[tuple[str, str], int] = {}
         self._runner: web.AppRunner | None = None
 
@@ -183,6 +188,10 @@ class PoolServer:
             case Lease(number, asks):
                 answers = self.leases.lease(link.hello.router, number, asks, time.monotonic())
                 await link.socket.send_bytes(encode(Leased(number, answers)))
+            case KeyRequest(number, request):
+                verdict = self.keys.answer(request, time.monotonic())
+                if self.answers_keys:
+                    await link.socket.send_bytes(encode(KeyVerdict(number, verdict)))
             case _:
                 raise AssertionError(message)
         await self._note(message)

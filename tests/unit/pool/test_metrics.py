@@ -2,6 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from plat.idempotency import Claim, Finish, Records
 from pool.metrics import PoolMetrics
 
 
@@ -34,6 +35,18 @@ def test_instances_are_counted_when_asked() -> None:
     assert values[("plat_instances", ("g", "draining"))] == 1
     states.clear()
     assert not [key for key in samples(metrics) if key[0] == "plat_instances"]
+
+
+def test_keys_that_are_kept() -> None:
+    metrics, records = PoolMetrics(), Records(float("-inf"), 1)
+    metrics.watch_keys(records)
+    assert samples(metrics)["plat_idempotency_kept_bytes", ()] == 0
+    for key in "ab":
+        records.answer(Claim(key, "t", "f"), 1.0)
+        records.answer(Finish(key, "t", "f", b"answer", 60.0), 1.0)
+    values = samples(metrics)
+    assert values["plat_idempotency_kept_bytes", ()] == records.bytes > 0
+    assert values["plat_idempotency_evicted_total", ()] == 1
 
 
 def test_two_pools_in_one_process_do_not_meet() -> None:
