@@ -15,7 +15,7 @@ async def driver(monkeypatch: pytest.MonkeyPatch) -> MemoryDriver:
     """Has the instance "a"."""
     monkeypatch.setattr("pool.removals.RETRY_S", 0)
     driver = MemoryDriver()
-    await driver.warm(WarmOrder("a", Kind("python", 64)))
+    await driver.warm(WarmOrder("a", Kind("python", 64, 1.0)))
     return driver
 
 
