@@ -141,6 +141,7 @@ class Exchange:
             while True:
                 complete = upstream.complete
                 if piece:
+                    self._passes(piece)
                     out += write_chunk(piece) if chunked else piece
                 if complete:
                     out += LAST_CHUNK if chunked else b""
@@ -160,6 +161,9 @@ class Exchange:
             await cancel(upload)
 
     # --- steps
+
+    def _passes(self, piece: bytes) -> None:
+        """Told of each piece of the answer's body."""
 
     async def _final_head(self) -> ResponseHead:
         for _ in range(INTERIM_LIMIT + 1):

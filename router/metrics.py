@@ -47,6 +47,8 @@ class Metrics:
         self.limiter_up = True
         """Whether the store of limits answered the last request."""
         self._limiter_errors = 0
+        self._preflights: dict[tuple[str, str], int] = {}
+        self._bad_signatures: dict[tuple[str, str], int] = {}
         self.keys_up = True
         """Whether the store of idempotency keys answered the last request."""
         self._keys_errors = 0
@@ -87,6 +89,14 @@ class Metrics:
         key = (function, reason)
         self._upstream_errors[key] = self._upstream_errors.get(key, 0) + 1
 
+    def preflight(self, function: str, result: str) -> None:
+        key = (function, result)
+        self._preflights[key] = self._preflights.get(key, 0) + 1
+
+    def bad_signature(self, function: str, reason: str) -> None:
+        key = (function, reason)
+        self._bad_signatures[key] = self._bad_signatures.get(key, 0) + 1
+
     def exposition(self, in_flight: Mapping[str, int], queued: Mapping[str, int]) -> str:
         """Prometheus text format 0.0.4; `in_flight` and `queued` are calls by function."""
         lines: list[str] = []
@@ -113,6 +123,16 @@ class Metrics:
         for (function, reason), count in self._upstream_errors.items():
             labels = (("function", function), ("reason", reason))
             lines.append(_sample("plat_upstream_errors_total", labels, count))
+        lines += _header("plat_preflights_total", "counter", "Pages that asked whether they may call.")
+        for (function, result), count in self._preflights.items():
+            labels = (("function", function), ("result", result))
+            lines.append(_sample("plat_preflights_total", labels, count))
+        lines += _header(
+            "plat_bad_signatures_total", "counter", "Calls refused for want of a good signature."
+        )
+        for (function, reason), count in self._bad_signatures.items():
+            labels = (("function", function), ("reason", reason))
+            lines.append(_sample("plat_bad_signatures_total", labels, count))
         lines += _header("plat_limiter_up", "gauge", "Routers whose store of limits answers.")
         lines.append(_sample("plat_limiter_up", (), int(self.limiter_up)))
         lines += _header(

@@ -25,7 +25,8 @@ _HEAD = re.compile(
 _OURS = re.compile(
     rb"^(host|content-length|authorization|connection|x-call-id|x-forwarded-[a-z]+|x-deadline-ms|expect|te|trailer"
     rb"|transfer-encoding|upgrade|keep-alive|proxy-[a-z-]+|http2-settings"
-    rb"|content-(?:location|range|type)|etag|idempotency-key|max-forwards|origin|sec-websocket-key1|server|user-agent):([^\r\n]*)\r\n",
+    rb"|content-(?:location|range|type)|etag|idempotency-key|max-forwards|origin|sec-websocket-key1|server"
+    rb"|user-agent):([^\r\n]*)\r\n",
     re.IGNORECASE | re.MULTILINE,
 )
 """Headers that mean something to the router, or that aiohttp refuses when there are two; all others are

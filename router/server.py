@@ -26,6 +26,9 @@ from router.control import ControlProxy, is_control
 from router.downstream import ClientServer
 from router.fastpath import FastConnection
 from router.feed import PoolLink
+from router.idempotency import Idempotency
+from router.idempotency_store import key_store_of
+from router.keyed import keyed_calls
 from router.lease_store import store_of
 from router.leases import Leasing
 from router.limits import Limiter
@@ -87,8 +90,16 @@ class Router:
         store = store_of(settings.redis_url, self.link)
         self.leasing = Leasing(name, self._limiter, store, self._metrics, clock=time.monotonic)
         self.link.was_leased = self.leasing.was_leased
+        self.idempotency = Idempotency(
+            key_store_of(settings.redis_url, self.link),
+            self._metrics,
+            keep_s=settings.idempotency_ttl_s,
+            clock=time.monotonic,
+        )
+        self.link.claims = self.idempotency.claims
         least_rate = LeastRate(settings.body_min_bytes_per_s, settings.body_grace_s)
-        self._streaming = Streaming(calls, least_rate)
+        keyed = keyed_calls(calls, self.idempotency, settings.idempotency_body_limit_bytes, least_rate)
+        self._streaming = Streaming(calls, least_rate, keyed)
         self.server = ClientServer(
             self.handle,
             send_timeout_s=settings.send_timeout_s,
@@ -148,9 +159,11 @@ class Router:
         try:
             async with asyncio.timeout(drain_s):
                 await self.clients.empty.wait()
+                await self.idempotency.drained()
         except TimeoutError:
             log.warning("calls are cut: they did not end in time", connections=len(self.clients.connections))
         self.clients.abort()
+        await self.idempotency.stop()
 
     def close(self) -> None:
         """What is left when every call has ended: idle connections to instances."""
@@ -236,6 +249,7 @@ async def serve(settings: Settings, stop: asyncio.Event, *, index: int = 0) -> N
     leasing = spawn(router.leasing.run(), "leases")
     tasks = [spawn(router.link.run(), "pool link"), spawn(router.tick(), "router tick")]
     tasks.append(spawn(router.keep_keys(), "fetch JWKS keys"))
+    tasks.append(spawn(router.idempotency.run(), "idempotency keys"))
     runner = web.ServerRunner(router.server, handle_signals=False, shutdown_timeout=settings.drain_s)
     admin = await start_site(admin_app(router), Address(path=str(settings.run_dir / f"router-{index}.sock")))
     await runner.setup()
@@ -263,4 +277,5 @@ async def serve(settings: Settings, stop: asyncio.Event, *, index: int = 0) -> N
         await cancel(leasing)
         await router.leasing.give_back()
         await cancel(*tasks)
+        await router.idempotency.close()
         await admin.cleanup()

@@ -1,11 +1,13 @@
 """The streaming path: a call as an aiohttp handler, with the full semantics of HTTP/1.1.
 
 Admit, take a slot, exchange, give the slot back. Every way in which a call can go wrong ends in
-`_Call._failed`, where it is decided what becomes of the slot, the connection and the client.
+`Call._failed`, where it is decided what becomes of the slot, the connection and the client.
 """
 
 import asyncio
+import functools
 import time
+from collections.abc import Callable
 from typing import NoReturn
 
 from aiohttp import web
@@ -18,6 +20,7 @@ from router.calls import CLIENT_GONE, SEES_AUTHORIZATION, Calls, Held
 from router.cors import Page, is_preflight, page_of, preflight_headers
 from router.exchange import Exchange, Sent, SilenceError, request_headers
 from router.http1 import BadResponseError, Headers, write_request_head
+from router.idempotency_key import is_keyed
 from router.limits import PermitBucket
 from router.pace import LeastRate
 from router.request_body import EarlyBody, read_early
@@ -31,9 +34,13 @@ from router.upstream import ConnectionLostError, UnreachableError, UpstreamConne
 class Streaming:
     """The handler of calls that come by aiohttp."""
 
-    def __init__(self, calls: Calls, least_rate: LeastRate) -> None:
+    def __init__(
+        self, calls: Calls, least_rate: LeastRate, keyed: Callable[..., "Call"] | None = None
+    ) -> None:
         self._calls = calls
-        self._least_rate = least_rate
+        self._plain: Callable[..., Call] = functools.partial(Call, calls, least_rate)
+        self._keyed = keyed or self._plain
+        """Makes calls that have an idempotency key."""
         self._signed = SignedBodies(calls.admission.body_limit_bytes, least_rate)
 
     def _preflight(self, request: web.BaseRequest, path: str) -> web.Response | None:
@@ -103,8 +110,10 @@ class Streaming:
         body: EarlyBody | None = None,
     ) -> web.StreamResponse:
         """`body`, if it was read already. Raises PlatError."""
-        route, version, _, permit = await self._calls.admitted(target, request.headers.get("Authorization"))
-        call = _Call(self._calls, self._least_rate, request, target, route, version, call_id)
+        route, version, who, permit = await self._calls.admitted(target, request.headers.get("Authorization"))
+        make = self._keyed if is_keyed(request) else self._plain
+        call = make(request, target, route, version, call_id)
+        call.caller = None if who is None else who.id
         call.permit = permit
         call.page = page
         try:
@@ -114,7 +123,7 @@ class Streaming:
             call.release_permit()
 
 
-class _Call:
+class Call:
     """One call on its way. What it holds (slot, connection) is let go of in one place each."""
 
     def __init__(
@@ -136,6 +145,8 @@ class _Call:
         self._call_id = call_id
         self.permit: PermitBucket | None = None
         self.page: Page | None = None
+        self.caller: str | None = None
+        """None: anybody may call."""
 
     async def run(self, body: EarlyBody | None) -> web.StreamResponse:
         if body is None:
@@ -143,13 +154,7 @@ class _Call:
         is_retry = False
         while True:
             instance, upstream = await self._instance_and_connection()
-            exchange = Exchange(
-                self._request,
-                upstream,
-                silence_s=self._version.timeout_s,
-                body_limit_bytes=self._calls.admission.body_limit_bytes,
-                least_rate=self._least_rate,
-            )
+            exchange = self._exchange_over(upstream)
             permit, self.permit = self.permit, None
             held = Held(self._calls.slots, instance, upstream, permit)
             try:
@@ -182,6 +187,15 @@ class _Call:
         return await exchange.forward(head, self._call_id, held.complete)
 
     # --- before
+
+    def _exchange_over(self, upstream: UpstreamConnection) -> Exchange:
+        return Exchange(
+            self._request,
+            upstream,
+            silence_s=self._version.timeout_s,
+            body_limit_bytes=self._calls.admission.body_limit_bytes,
+            least_rate=self._least_rate,
+        )
 
     async def _instance_and_connection(self) -> tuple[InstanceSlots, UpstreamConnection]:
         """A slot and a connection to its instance. An instance out of reach costs another attempt."""
@@ -257,18 +271,18 @@ class _Call:
                 held.abandon(timeout_s)
                 await exchange.stop_upload()
                 if exchange.answered and isinstance(error, PlatError):
-                    self._cut_client()
+                    self._cut_client(error)
                 raise error
         await exchange.stop_upload()
         if exchange.answered:
-            self._cut_client()
+            self._cut_client(failure)
         raise failure from error
 
-    def _cut_client(self) -> NoReturn:
+    def _cut_client(self, failure: PlatError) -> NoReturn:
         """Half an answer is out: the only honest end is to cut the connection, so that it shows."""
         if self._request.transport is not None:
             self._request.transport.abort()
-        raise ConnectionResetError("the answer was cut")
+        raise ConnectionResetError("the answer was cut") from failure
 
 
 _CUTS_BODY = frozenset({"body_too_large", "request_timeout", "too_many_bodies"})

@@ -330,6 +330,7 @@ STREAMED: dict[str, tuple[bytes, Seen]] = {
     "Upgrade": (head(b"Upgrade: h2c"), (b"POST", b"/", b"")),
     "HTTP2-Settings": (head(b"HTTP2-Settings: AAMAAABkAAQAAP__"), (b"POST", b"/", b"")),
     "Expect": (head(b"Expect: 100-continue"), (b"POST", b"/", b"")),
+    "an idempotency key": (head(b"Idempotency-Key: 1"), (b"POST", b"/", b"")),
     "X-Deadline-Ms": (head(b"X-Deadline-Ms: 1"), (b"POST", b"/", b"")),
     "X-Forwarded-Prefix": (head(b"X-Forwarded-Prefix: /evil"), (b"POST", b"/", b"")),
     "X-Forwarded-Port": (head(b"X-Forwarded-Port: 1"), (b"POST", b"/", b"")),

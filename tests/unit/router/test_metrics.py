@@ -36,6 +36,8 @@ def test_every_family_has_its_type_and_help() -> None:
         "plat_in_flight": ("gauge", True),
         "plat_queued": ("gauge", True),
         "plat_rate_limited": ("counter", True),
+        "plat_preflights": ("counter", True),
+        "plat_bad_signatures": ("counter", True),
         "plat_upstream_errors": ("counter", True),
         "plat_limiter_up": ("gauge", True),
         "plat_limiter_errors": ("counter", True),
@@ -64,6 +66,16 @@ def test_calls_with_a_key_and_their_store() -> None:
     assert values[("plat_idempotency_up", ())] == 0
     assert values[("plat_idempotency_errors_total", ())] == 1
 
+
+def test_pages_that_ask_and_signatures_that_are_bad() -> None:
+    metrics = Metrics()
+    for result in ("allowed", "refused", "allowed"):
+        metrics.preflight("f", result)
+    metrics.bad_signature("f", "expired")
+    values = samples(metrics)
+    assert values[("plat_preflights_total", (("function", "f"), ("result", "allowed")))] == 2
+    assert values[("plat_bad_signatures_total", (("function", "f"), ("reason", "expired")))] == 1
+    assert not [key for key in values if key[0].startswith("plat_invocations")]
 
 
 def test_calls_by_function_and_status() -> None:

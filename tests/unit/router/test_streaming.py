@@ -18,7 +18,7 @@ from router.limits import Limiter
 from router.metrics import Metrics
 from router.pace import LeastRate
 from router.slots import InstanceSlots
-from router.streaming import _Call
+from router.streaming import Call
 from router.target import parse_target
 from router.upstream import UnreachableError, UpstreamConnection
 
@@ -52,7 +52,7 @@ class Rig:
     def call(self) -> "asyncio.Task[tuple[InstanceSlots, UpstreamConnection]]":
         """A call that asks for a slot and a connection."""
         request = cast(Any, None)  # is not looked at before there is a connection
-        call = _Call(
+        call = Call(
             self.calls, LeastRate(8192, 10), request, parse_target("/function/f"), ROUTE, VERSION, "id"
         )
         return asyncio.get_running_loop().create_task(call._instance_and_connection())
