@@ -12,7 +12,8 @@ from typing import Protocol
 
 from plat.leasing import Answer, Ask
 from plat.logs import get_logger
-from router.limits import LeasedBucket, Limiter
+from router.buckets import LeasedBucket
+from router.limits import Limiter
 from router.metrics import Metrics
 
 log = get_logger(__name__)

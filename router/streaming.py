@@ -21,8 +21,8 @@ from router.cors import Page, is_preflight, page_of, preflight_headers
 from router.exchange import Exchange, Sent, SilenceError, request_headers
 from router.http1 import BadResponseError, Headers, write_request_head
 from router.idempotency_key import is_keyed
-from router.limits import PermitBucket
 from router.pace import LeastRate
+from router.permits import PermitBucket
 from router.request_body import EarlyBody, read_early
 from router.signed_bodies import SignedBodies
 from router.slots import InstanceSlots

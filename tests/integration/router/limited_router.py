@@ -16,8 +16,9 @@ import uvloop
 
 from plat.feed import Route, RouteVersion
 from plat.tasks import cancel, spawn
+from router.buckets import WAIT
 from router.leases import Leasing
-from router.limits import WAIT, Limiter
+from router.limits import Limiter
 from router.metrics import Metrics
 from router.redis_store import RedisStore
 

@@ -15,8 +15,9 @@ import redis
 from plat.feed import Route, RouteVersion
 from plat.leasing import LEASE_TTL_S, Ask
 from plat.tasks import cancel, spawn
+from router.buckets import WAIT
 from router.leases import TIMEOUT_S, Leasing, StoreError
-from router.limits import WAIT, Limiter
+from router.limits import Limiter
 from router.metrics import Metrics
 from router.redis_store import RedisStore
 from tests.integration.redis_server import RedisServer

@@ -2,7 +2,8 @@
 
 from plat.feed import Route, RouteVersion
 from plat.leasing import Ask, Buckets
-from router.limits import LeasedBucket, Limiter
+from router.buckets import WAIT, LeasedBucket
+from router.limits import Limiter
 
 START = 1_000_000.0
 """A monotonic clock that has run for days: where floats are coarse."""
@@ -68,3 +69,74 @@ class Routers:
             bucket.settle(answer, now, now)
         for bucket in due:
             bucket.resume_waiters(now)
+
+
+class Call:
+    """Waits for its token as a call does, and is refused in the end."""
+
+    def __init__(self, routers: Routers, route: Route, part: int = 0) -> None:
+        self._limiter = routers.limiters[part]
+        self._route = route
+        self._waits = 0
+        self.outcome: float | None = None
+        """0: admitted; else the seconds it was told; None: it waits."""
+        self.at = 0.0
+
+    def begin(self, now: float) -> "Call":
+        self.resume(now)
+        return self
+
+    def resume(self, now: float) -> None:
+        bucket = self._limiter.of_function(self._route, now)
+        told = bucket.take(now)
+        if told == WAIT and self._waits < 4:
+            self._waits += 1
+            bucket.waiters.append(self)
+        else:
+            self.outcome, self.at = told, now
+
+
+def admitted(calls: list[Call]) -> list[float]:
+    return [call.at for call in calls if call.outcome == 0]
+
+
+def flood(
+    routers: Routers, route: Route, *, seconds: float, pace: float, step_s: float = 0.005
+) -> list[Call]:
+    """Calls at `pace` a second at every router in turn."""
+    calls: list[Call] = []
+    due = 0.0
+    for step in range(int(seconds / step_s)):
+        now = START + step * step_s
+        while due <= step * step_s:
+            part = len(calls) % len(routers.limiters)
+            calls.append(Call(routers, route, part).begin(now))
+            due += 1 / pace
+        for limiter in routers.limiters:
+            limiter.tick(now, lambda _: True)
+        routers.exchange(now)
+    return calls
+
+
+def check(calls: list[Call], rate: float, burst: int) -> None:
+    times = sorted(admitted(calls))
+    for first, begin in enumerate(times):
+        for last in range(first, len(times)):
+            assert last - first + 1 <= rate * (times[last] - begin) + burst + 1e-3
+
+
+class Nobody:
+    """Makes the router want one."""
+
+    def resume(self, now: float) -> None:
+        """It has gone."""
+
+
+def take(routers: Routers, bucket: LeasedBucket, now: float) -> bool:
+    """At once, or after a word with the store."""
+    told = bucket.take(now)
+    if told == WAIT:
+        bucket.waiters.append(Nobody())
+        routers.exchange(now)
+        told = bucket.take(now)
+    return told == 0

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from plat.feed import Route
 from plat.leasing import Answer, Ask, Buckets
-from router.limits import WAIT, LeasedBucket, Limiter
+from router.buckets import WAIT, LeasedBucket
+from router.limits import Limiter
 from tests.unit.router.lease_rig import START, a_route
 
 STEP_S = 1 / 32

@@ -5,7 +5,7 @@ import pytest
 from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from router.admission import Admission, Admitted
-from router.limits import LeasedBucket
+from router.buckets import LeasedBucket
 from router.routes import RouteTable
 from router.target import parse_target
 from tests.unit.router.lease_rig import Routers
