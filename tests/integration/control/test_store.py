@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -347,6 +348,10 @@ async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
 async def test_a_folder_in_place_of_the_file_is_told(tmp_path: Path) -> None:
     with pytest.raises((PlatError, OSError)):
         await Store.open(f"sqlite+aiosqlite:///{tmp_path}")
+    # aiosqlite's thread ends by itself, and speaks to the loop once more before it does.
+    async with asyncio.timeout(10):
+        while any("_connection_worker_thread" in thread.name for thread in threading.enumerate()):  # noqa: ASYNC110 - threads set no event
+            await asyncio.sleep(0.01)
 
 
 async def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
