@@ -14,24 +14,24 @@ from control.deploys import Deploys
 from control.functions import require_name, version_not_found
 from control.permissions import CALLER
 from control.queries import (
+    QUERY,
     AuditQuery,
     FunctionsQuery,
     LogsQuery,
-    NoQuery,
     SecretsQuery,
     TokensQuery,
     UsersQuery,
     VersionsQuery,
     decode_query,
 )
-from control.routes import NDJSON_TYPE
+from control.routes import NDJSON_TYPE, Operation
 from control.secrets import Secrets
 from control.upstream import Pool
 from plat.decoding import convert
 from plat.errors import PlatError
 from plat.logs import get_logger
 from plat.model import LiveChange, ScaleChange, SecretName, SecretRequest, TokenRequest, UserRequest
-from plat.web import CALL_ID_HEADER, call_id_of, json_response
+from plat.web import CALL_ID_HEADER, Handler, call_id_of, json_response
 
 log = get_logger(__name__)
 
@@ -57,74 +57,62 @@ class Api:
         self._archive_limit = archive_limit_bytes
 
     async def list_functions(self, request: web.Request) -> web.Response:
-        query = decode_query(request.query.items(), FunctionsQuery)
-        after = "" if query.after is msgspec.UNSET else query.after
-        return json_response(await self._catalog.page(query.limit, after))
+        query: FunctionsQuery = request[QUERY]
+        return json_response(await self._catalog.page(query.limit, _after(query)))
 
     async def put_function(self, request: web.Request) -> web.Response:
-        decode_query(request.query.items(), NoQuery)
         name = request.match_info["name"]
         require_name(name)
         function, created = await self._catalog.put(name, await read_json(request))
         return json_response(function, 201 if created else 200)
 
     async def get_function(self, request: web.Request) -> web.Response:
-        decode_query(request.query.items(), NoQuery)
         return json_response(await self._catalog.function(request.match_info["name"]))
 
     async def delete_function(self, request: web.Request) -> web.Response:
-        decode_query(request.query.items(), NoQuery)
         await self._catalog.delete(request.match_info["name"])
         return web.Response(status=204)
 
     async def deploy(self, request: web.Request) -> web.Response:
-        decode_query(request.query.items(), NoQuery)
         check_upload(request, self._archive_limit)
         name = request.match_info["name"]
         version = await self._deploys.deploy(name, upload(request), length_of(request))
         return json_response(version, 200 if version.unchanged else 201)
 
     async def list_versions(self, request: web.Request) -> web.Response:
-        query = decode_query(request.query.items(), VersionsQuery)
+        query: VersionsQuery = request[QUERY]
         before = None if query.after is msgspec.UNSET else query.after
         return json_response(await self._catalog.versions(request.match_info["name"], query.limit, before))
 
     async def get_version(self, request: web.Request) -> web.Response:
-        decode_query(request.query.items(), NoQuery)
         name, number = request.match_info["name"], request.match_info["version"]
         await self._catalog.function(name)
         return json_response(await self._catalog.version(name, _version_number(name, number)))
 
     async def set_live(self, request: web.Request) -> web.Response:
-        decode_query(request.query.items(), NoQuery)
         change = convert(await read_json(request), LiveChange)
         return json_response(await self._catalog.set_live(request.match_info["name"], change))
 
     async def scale(self, request: web.Request) -> web.Response:
-        decode_query(request.query.items(), NoQuery)
         change = convert(await read_json(request), ScaleChange)
         return json_response(await self._catalog.scale(request.match_info["name"], change))
 
     async def stop(self, request: web.Request) -> web.Response:
-        decode_query(request.query.items(), NoQuery)
         return json_response(await self._catalog.set_stopped(request.match_info["name"], True))
 
     async def start(self, request: web.Request) -> web.Response:
-        decode_query(request.query.items(), NoQuery)
         return json_response(await self._catalog.set_stopped(request.match_info["name"], False))
 
     async def list_instances(self, request: web.Request) -> web.Response:
-        decode_query(request.query.items(), NoQuery)
         function = await self._catalog.function(request.match_info["name"])
         return json_response(await self._pool.instances(function.name))
 
     async def list_decisions(self, request: web.Request) -> web.Response:
-        decode_query(request.query.items(), NoQuery)
         function = await self._catalog.function(request.match_info["name"])
         return json_response(await self._pool.decisions(function.name))
 
     async def read_logs(self, request: web.Request) -> web.StreamResponse:
-        query = decode_query(request.query.items(), LogsQuery)
+        query: LogsQuery = request[QUERY]
         function = await self._catalog.function(request.match_info["name"])
         async with self._pool.logs(function.name, tail=query.tail, follow=query.follow) as chunks:
             headers = {"Content-Type": NDJSON_TYPE, CALL_ID_HEADER: call_id_of(request)}
@@ -139,70 +127,74 @@ class Api:
             return response
 
     async def create_token(self, request: web.Request) -> web.Response:
-        decode_query(request.query.items(), NoQuery)
         wanted = convert(await read_json(request), TokenRequest)
         return json_response(await self._accounts.create_token(request[CALLER], wanted), 201)
 
     async def list_tokens(self, request: web.Request) -> web.Response:
-        query = decode_query(request.query.items(), TokensQuery)
-        after = "" if query.after is msgspec.UNSET else query.after
-        return json_response(self._accounts.tokens(request[CALLER], query.limit, after))
+        query: TokensQuery = request[QUERY]
+        return json_response(self._accounts.tokens(request[CALLER], query.limit, _after(query)))
 
     async def get_token(self, request: web.Request) -> web.Response:
-        decode_query(request.query.items(), NoQuery)
         return json_response(self._accounts.token(request[CALLER], request.match_info["id"]))
 
     async def revoke_token(self, request: web.Request) -> web.Response:
-        decode_query(request.query.items(), NoQuery)
         await self._accounts.revoke(request[CALLER], request.match_info["id"])
         return web.Response(status=204)
 
     async def create_user(self, request: web.Request) -> web.Response:
-        decode_query(request.query.items(), NoQuery)
         wanted = convert(await read_json(request), UserRequest)
         return json_response(await self._accounts.create_user(wanted.name), 201)
 
     async def list_users(self, request: web.Request) -> web.Response:
-        query = decode_query(request.query.items(), UsersQuery)
-        after = "" if query.after is msgspec.UNSET else query.after
-        return json_response(await self._accounts.users(query.limit, after))
+        query: UsersQuery = request[QUERY]
+        return json_response(await self._accounts.users(query.limit, _after(query)))
 
     async def delete_user(self, request: web.Request) -> web.Response:
-        decode_query(request.query.items(), NoQuery)
         await self._accounts.delete_user(request.match_info["user"])
         return web.Response(status=204)
 
     async def set_secret(self, request: web.Request) -> web.Response:
-        decode_query(request.query.items(), NoQuery)
         name = convert(request.match_info["secret"], SecretName)
         wanted = _secret_request(await read_json(request))
         secret, created = await self._secrets.set(name, wanted.value)
         return json_response(secret, 201 if created else 200)
 
     async def list_secrets(self, request: web.Request) -> web.Response:
-        query = decode_query(request.query.items(), SecretsQuery)
-        after = "" if query.after is msgspec.UNSET else query.after
-        return json_response(await self._secrets.page(query.limit, after))
+        query: SecretsQuery = request[QUERY]
+        return json_response(await self._secrets.page(query.limit, _after(query)))
 
     async def delete_secret(self, request: web.Request) -> web.Response:
-        decode_query(request.query.items(), NoQuery)
         await self._secrets.delete(request.match_info["secret"])
         return web.Response(status=204)
 
     async def rotate_secrets(self, request: web.Request) -> web.Response:
-        decode_query(request.query.items(), NoQuery)
         return json_response(await self._secrets.rotate())
 
     async def list_audit(self, request: web.Request) -> web.Response:
-        query = decode_query(request.query.items(), AuditQuery)
+        query: AuditQuery = request[QUERY]
         return json_response(await self._audit_log.page(query))
 
     async def read_openapi(self, request: web.Request) -> web.Response:
-        decode_query(request.query.items(), NoQuery)
         return json_response(_openapi_document())
 
 
+def handler_of(api: Api, operation: Operation) -> Handler:
+    """Its method, for a request whose parameters were checked: also where the operation has none."""
+    handle: Handler = getattr(api, operation.name)
+
+    async def checked(request: web.Request) -> web.StreamResponse:
+        request[QUERY] = decode_query(request.query.items(), operation.query)
+        return await handle(request)
+
+    return checked
+
+
 _openapi_document = functools.cache(openapi.document)
+
+
+def _after(query: FunctionsQuery | TokensQuery | UsersQuery | SecretsQuery) -> str:
+    """Nothing sorts before the empty text."""
+    return "" if query.after is msgspec.UNSET else query.after
 
 
 def _version_number(name: str, text: str) -> int:

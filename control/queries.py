@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import msgspec
+from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from plat.decoding import describe
@@ -18,6 +19,9 @@ Moment = Annotated[datetime, Meta(tz=True)]
 MAX_TAIL = 100_000
 
 T = TypeVar("T", bound=Struct)
+
+QUERY: web.RequestKey[Any] = web.RequestKey("query", Struct)
+"""What an operation's handler finds in the request: a struct of its `query` type."""
 
 
 class NoQuery(Struct, frozen=True):

@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from control.accounts import Accounts, open_book
-from control.api import Api
+from control.api import Api, handler_of
 from control.audit import CURRENT
 from control.audit_log import AuditLog, audited
 from control.bodies import expect_nothing_yet
@@ -101,7 +101,7 @@ async def make_app(settings: Settings) -> AsyncIterator[web.Application]:
 
 def add_api(app: web.Application, api: Api) -> None:
     for operation in OPERATIONS:
-        handler = getattr(api, operation.name)
+        handler = handler_of(api, operation)
         expect = expect_nothing_yet if operation.body is bytes else None
         app.router.add_route(operation.method, operation.path, handler, expect_handler=expect)
 

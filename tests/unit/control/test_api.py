@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from control.accounts import Accounts
-from control.api import Api
+from control.api import Api, handler_of
 from control.audit_log import AuditLog
 from control.catalog import Catalog
 from control.deploys import Deploys
@@ -78,7 +78,8 @@ class Bench:
             "POST", f"/{query}", match_info=match_info, payload=payload(body), **options
         )
         request[CALLER] = ADMIN
-        answer = await getattr(self.api, operation)(request)
+        [found] = [each for each in OPERATIONS if each.name == operation]
+        answer = await handler_of(self.api, found)(request)
         assert isinstance(answer, web.StreamResponse)
         return answer
 
