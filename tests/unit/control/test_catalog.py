@@ -226,3 +226,18 @@ async def test_artifacts_are_suspected_after_the_commit_that_made_them_unused(
     assert happened == ["committed", "suspected"]
     assert sorted(shelf.deleted) == [f"{1:064}", f"{2:064}"]
     assert feed.told == [FunctionDropped(name="hello")]
+
+
+async def test_a_signature_whose_secret_is_not_there_changes_nothing(
+    store: Store, catalog: Catalog, feed: ToldFeed
+) -> None:
+    """What a put says of access holds at once: a function that is live would refuse every call."""
+    await with_versions(store, "ready", live=1)
+    before = await catalog.function("hello")
+    for name in ("hello", "new"):
+        hmac = {"header": "X-Signature", "secret": "MISSING"}
+        with pytest.raises(PlatError) as caught:
+            await catalog.put(name, {"access": {"auth": "public", "hmac": hmac}})
+        assert caught.value.code == "unknown_secret"
+    assert await catalog.function("hello") == before
+    assert (feed.told, [each.name for each in (await catalog.page(10, "")).items]) == ([], ["hello"])

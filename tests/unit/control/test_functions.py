@@ -14,6 +14,7 @@ from plat.model import (
     Access,
     Artifact,
     FunctionSpec,
+    Hmac,
     Limits,
     Scale,
     ScaleChange,
@@ -21,6 +22,7 @@ from plat.model import (
     VersionSpec,
     Window,
 )
+from plat.signing import Signing
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 WINDOW = Window("* 8-17 * * mon-fri", 3)
@@ -176,3 +178,54 @@ def test_what_the_pool_is_told() -> None:
     assert (version.id, version.number, version.digest, version.spec) == (
         VERSION.id, 2, VERSION.digest, VERSION.spec,
     )  # fmt: skip
+
+
+GITHUB = Hmac("X-Hub-Signature-256", "GITHUB")
+
+
+def book(**values: str) -> SecretBook:
+    book = SecretBook()
+    for name, value in values.items():
+        book.put(name, value)
+    return book
+
+
+def test_routers_are_told_keys_and_nobody_shows_them() -> None:
+    access = Access(auth="public", cors=["https://app.example"], hmac=Hmac("X-S", ["NEW", "OLD"]))
+    function = msgspec.structs.replace(FUNCTION, spec=msgspec.structs.replace(SPEC, access=access))
+    entry = rules.function_entry(function, [], book(NEW="new-value", OLD="old-value", OTHER="x"))
+    assert (entry.auth, entry.cors) == ("signed", ("https://app.example",))
+    assert entry.signing == Signing("X-S", "sha256", (b"new-value", b"old-value"))
+    assert "value" not in repr(entry)
+    assert b"value" not in msgspec.json.encode(rules.shown_function(function, "https://example.org"))
+
+
+def test_a_secret_that_is_not_at_hand_leaves_its_key_out() -> None:
+    assert rules.signing_of(None, book()) is None
+    for values in ({}, {"GITHUB": ""}):
+        assert rules.signing_of(GITHUB, book(**values)) == Signing("X-Hub-Signature-256", "sha256", ())
+
+
+@pytest.mark.parametrize(
+    ("hmac", "values", "said"),
+    [
+        (GITHUB, {}, 'There is no secret "GITHUB"'),
+        (GITHUB, {"GITHUB": ""}, "expected some text"),
+        (Hmac("X-S", ["GITHUB", "OLD"]), {"GITHUB": "x"}, 'There is no secret "OLD"'),
+        (
+            Hmac("webhook-signature", "A", "standard-webhooks"),
+            {"A": "hunter2!"},
+            "expected whsec_ and base64",
+        ),
+    ],
+)
+def test_keys_that_must_be_there(hmac: Hmac, values: dict[str, str], said: str) -> None:
+    with pytest.raises(PlatError) as caught:
+        rules.require_keys(hmac, book(**values))
+    assert said in caught.value.detail and "hunter2" not in caught.value.detail
+
+
+def test_keys_that_are() -> None:
+    rules.require_keys(None, book())
+    rules.require_keys(GITHUB, book(GITHUB="x"))
+    rules.require_keys(Hmac("webhook-signature", "A", "standard-webhooks"), book(A="whsec_YWJj"))

@@ -12,7 +12,7 @@ from control.secrets import Secrets, open_secrets
 from control.store import Store
 from plat.errors import PlatError
 from plat.feed import FunctionPut
-from plat.model import FunctionSpec, VersionSpec
+from plat.model import Access, FunctionSpec, Hmac, VersionSpec
 from plat.settings import Settings
 from tests.unit.control.fakes import KEY, ToldFeed, function_row, version_row
 
@@ -128,3 +128,15 @@ async def test_with_another_key_it_is_said_which_cannot_be_read(store: Store, tm
         book.require(["A"])
     with pytest.raises(PlatError, match="Nothing was changed"):
         await lost.secrets.rotate()
+
+
+async def test_what_signs_calls_is_told_and_stays_like_any_other(bench: Bench) -> None:
+    await bench.secrets.set("GITHUB", "one")
+    hmac = Hmac("X-Hub-Signature-256", ["GITHUB", "OLD"])
+    await bench.deploy(FunctionSpec(name="hook", access=Access(auth="public", hmac=hmac)))
+    await bench.secrets.set("GITHUB", "two")
+    (told,) = [each.function for each in bench.feed.told if isinstance(each, FunctionPut)]
+    assert told.signing is not None and told.signing.keys == (b"two",)
+    assert told.versions[0].secrets.by_name == {}  # the function itself does not get it
+    with pytest.raises(PlatError, match='"hook" uses the secret "GITHUB"'):
+        await bench.secrets.delete("GITHUB")

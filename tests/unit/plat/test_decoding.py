@@ -56,6 +56,15 @@ class Nested(Struct, forbid_unknown_fields=True):
             {"name": "a", "scale": {"window": [{"cron": "* * * * *", "min": 30}]}},
             "scale.window[0].min = 30: expected at most max, which is 20.",
         ),
+        (
+            {"name": "a", "access": {"hmac": {"header": "X-S", "secrt": "A"}}},
+            'Unknown key "access.hmac.secrt". Did you mean "access.hmac.secret"?',
+        ),
+        (
+            {"name": "a", "access": {"hmac": {"header": "X-S", "secret": "A", "algorithm": "md5"}}},
+            'access.hmac.algorithm = "md5": expected "sha1" or "sha256"',
+        ),
+        ({"name": "a", "access": {"hmac": 3}}, "access.hmac = 3: expected a table."),
         ({}, 'The key "name" is missing: expected lower-case letters'),
         ({"name": "a", "zzz": 1}, 'Unknown key "zzz". Known keys: access, env, event, handler, limits, name'),
         ({"name": "a", "env": {"1X": "x"}}, 'Bad name "1X" in env: expected letters, digits and underscores'),

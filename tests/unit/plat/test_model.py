@@ -5,7 +5,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from plat.model import FunctionSpec, LiveChange, Scale, ScaleChange, VersionSpec, Window, is_function_name
+from plat.decoding import convert
+from plat.errors import PlatError
+from plat.model import (
+    FunctionSpec,
+    Hmac,
+    LiveChange,
+    Scale,
+    ScaleChange,
+    VersionSpec,
+    Window,
+    is_function_name,
+)
 
 
 @pytest.mark.parametrize("name", ["a", "0", "hello", "a-b", "a1-2b", "x" * 63])
@@ -91,6 +102,44 @@ def test_a_wrong_window(window: dict[str, Any], said: str) -> None:
 def test_windows_are_bounded() -> None:
     with pytest.raises(msgspec.ValidationError, match="length <= 100"):
         msgspec.convert(windowed(*[{"cron": "* * * * *", "min": 1}] * 101), FunctionSpec)
+
+
+def refused(access: dict[str, Any]) -> str:
+    with pytest.raises(PlatError) as caught:
+        convert({"name": "a", "access": access}, FunctionSpec)
+    return caught.value.detail
+
+
+def test_origins_say_which_is_wrong() -> None:
+    origins = ["https://app.example", "https://*.example.org"]
+    assert convert({"name": "a", "access": {"cors": origins}}, FunctionSpec).access.cors == origins
+    assert refused({"cors": [*origins, "https://app.example/"]}).startswith(
+        'access.cors[2] = "https://app.example/": expected an origin without a path'
+    )
+    assert '"*" allows every origin' in refused({"cors": ["*", "https://app.example"]})
+    assert "a list of at most 100" in refused({"cors": ["https://app.example"] * 101})
+
+
+def test_a_signature_needs_a_header_a_secret_and_nobody_else_s_token() -> None:
+    hmac = {"header": "X-Hub-Signature-256", "secret": "GITHUB"}
+    spec = convert({"name": "a", "access": {"auth": "public", "hmac": hmac}}, FunctionSpec)
+    assert spec.access.hmac is not None
+    assert (spec.access.hmac.secrets, spec.access.hmac.algorithm) == (["GITHUB"], "sha256")
+    two = Hmac("X-Hub-Signature-256", ["NEW", "OLD"])
+    assert two.secrets == ["NEW", "OLD"]
+    for auth in ("token", "jwt"):
+        assert 'expected auth = "public"' in refused({"auth": auth, "hmac": hmac})
+    for wrong, said in (
+        ({"header": "Authorization"}, "means something else"),
+        ({"secret": []}, "access.hmac.secret: expected one name, or 2 in a list"),
+        ({"secret": ["A", "B", "C"]}, "access.hmac.secret: expected one name, or 2 in a list"),
+        ({"secret": "PLAT_X"}, "access.hmac.secret: expected the name of a secret"),
+        ({"secret": "A\n"}, "expected the name of a secret"),
+        ({"secret": ""}, "expected the name of a secret"),
+        ({"secret": ["A", "1"]}, "access.hmac.secret: expected the name of a secret"),
+        ({"secret": 3}, "access.hmac.secret = 3: expected text or a list"),
+    ):
+        assert said in refused({"auth": "public", "hmac": {**hmac, **wrong}})
 
 
 def test_a_burst_goes_with_a_rate() -> None:

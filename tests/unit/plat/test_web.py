@@ -50,6 +50,8 @@ def test_only_401_asks_for_a_token() -> None:
     assert (
         problem_response(PlatError("unauthorized", ""), "c").headers["WWW-Authenticate"].startswith("Bearer")
     )
+    other = PlatError("bad_signature", "", headers=(("WWW-Authenticate", "HMAC"),))
+    assert problem_response(other, "c").headers.getall("WWW-Authenticate") == ["HMAC"]
     assert "WWW-Authenticate" not in problem_response(PlatError("not_found", ""), "c").headers
 
 

@@ -2,8 +2,9 @@
 
 import msgspec
 
-from plat.feed import FunctionEntry, Routes, RoutesPart, TokensPart, VersionEntry
+from plat.feed import FunctionEntry, Route, Routes, RoutesPart, TokensPart, VersionEntry
 from plat.model import VersionSpec, Window
+from plat.signing import Signing
 from pool.drivers.base import Kind
 from pool.table import FunctionTable, is_live, route_of
 
@@ -175,6 +176,15 @@ def test_a_route_tells_what_routers_need_and_no_secret() -> None:
         ("hello-1", 1, 4, 12.0),
     ]
     assert b"secret" not in msgspec.msgpack.encode(route)
+
+
+def test_a_route_says_whose_pages_and_whose_signatures_are_good() -> None:
+    signing = Signing("X-Signature", "sha256", (b"key",))
+    entry = msgspec.structs.replace(function("hello"), cors=("https://app.example",), signing=signing)
+    route = route_of(entry)
+    assert (route.cors, route.signing) == (("https://app.example",), signing)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(route), type=Route) == route
+    assert "key'" not in repr([entry, route])
 
 
 def test_live_is_one_version_only() -> None:

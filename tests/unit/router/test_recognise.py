@@ -118,6 +118,19 @@ ACCEPTED: dict[str, tuple[bytes, Taken]] = {
         get(b"Authorization:  Bearer a b\xe9 "),
         Taken(GET, KEPT, authorization="Bearer a bé"),
     ),
+    "an origin": (
+        get(b"ORIGIN: https://a.example"),
+        Taken(
+            GET,
+            KEPT + b"ORIGIN: https://a.example\r\n",
+            Target("f", "live", "/function/f", "/", has_origin=True),
+        ),
+    ),
+    "an empty origin": (
+        get(b"Origin:"),
+        Taken(GET, KEPT + b"Origin:\r\n", Target("f", "live", "/function/f", "/", has_origin=True)),
+    ),
+    "what only sounds like one": (get(b"X-Origin: a"), Taken(GET, KEPT + b"X-Origin: a\r\n")),
     "call id": (get(b"x-call-id: a.B:c_d-1"), Taken(GET, KEPT, call_id=b"a.B:c_d-1")),
     "close": (get(b"Connection: close"), Taken(GET, KEPT, close=True)),
     "Close": (get(b"connection:\tCLOSE "), Taken(GET, KEPT, close=True)),
