@@ -85,3 +85,15 @@ def test_what_does_not_belong_on_the_stream_is_refused(data: bytes) -> None:
 
 def test_an_unlimited_instance_is_granted_more_slots_than_a_router_can_use() -> None:
     assert feed.UNLIMITED_SLOTS > 65_536
+
+
+def test_no_text_of_secrets_shows_them() -> None:
+    secrets = feed.SecretValues({"A": "hunter22", "B": "hunter22-and-more", "SHORT": "abc"})
+    assert "hunter22" not in f"{secrets} {msgspec.structs.replace(VERSION, secrets=secrets)!r}"
+
+
+def test_secrets_are_hidden_in_a_text_the_longest_first_and_not_what_is_in_any_text() -> None:
+    secrets = feed.SecretValues({"A": "hunter22", "B": "hunter22-and-more", "SHORT": "abc"})
+    text = "hunter22-and-more, hunter22 and abc"
+    assert secrets.hidden_in(text) == "[secret B], [secret A] and abc"
+    assert feed.NO_SECRETS.hidden_in(text) == text

@@ -3,8 +3,10 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from plat.errors import PlatError
+from plat.feed import SecretValues, VersionEntry
 from pool.drivers.base import Exited, Kind, WarmOrder
 from pool.health import UselessError
 from pool.lifecycle import State
@@ -53,3 +55,53 @@ async def test_one_that_dies_ends_the_wait_with_its_reason(rig: Rig) -> None:
     with pytest.raises(PlatError, match="It used too much") as raised:
         await loading
     assert raised.value.reason == "out_of_memory"
+
+
+# --- secrets
+
+
+def a_version(secrets: dict[str, str], **spec: object) -> VersionEntry:
+    changed = replace(VERSION.spec, secrets=("KEY",), **spec)
+    return replace(VERSION, spec=changed, secrets=SecretValues(secrets))
+
+
+def a_member(version: VersionEntry) -> Member:
+    return Member("b" * 16, version, State.STARTING)
+
+
+async def test_with_secrets_it_is_started_warm_and_loaded_so_that_nothing_outside_shows_them(
+    rig: Rig,
+) -> None:
+    member = a_member(a_version({"KEY": "very-secret"}))
+    await rig.launcher.start(member, NEVER)
+    assert (rig.driver.starts, rig.driver.warmed, rig.driver.placed) == (0, 1, [member.id])
+    assert member.address == rig.driver.running[member.id].address
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [
+        (a_version({}), "plat secret set KEY"),
+        (a_version({"KEY": "very-secret"}, env={"LD_PRELOAD": "x.so"}), "at least"),
+    ],
+    ids=["not there", "cannot be loaded"],
+)
+async def test_without_its_secrets_nothing_is_started(rig: Rig, version: VersionEntry, told: str) -> None:
+    with pytest.raises(PlatError, match=told):
+        await rig.launcher.start(a_member(version), NEVER)
+    with pytest.raises(PlatError, match=told):
+        await rig.launcher.load(a_member(version), NEVER)
+    assert (rig.driver.starts, rig.driver.warmed, rig.driver.placed) == (0, 0, [])
+
+
+async def test_one_that_cannot_be_loaded_is_a_failed_start(rig: Rig) -> None:
+    rig.driver.load_error = UselessError("nothing listens")
+    with pytest.raises(PlatError, match="nothing listens") as raised:
+        await rig.launcher.start(a_member(a_version({"KEY": "very-secret"})), NEVER)
+    assert raised.value.code == "instance_start_failed"
+
+
+async def test_what_a_handler_says_of_a_secret_is_not_told(rig: Rig) -> None:
+    error = PlatError("handler_import_failed", "bad key very-secret", traceback="key='very-secret'")
+    told = await rig.launcher.with_last_lines(a_member(a_version({"KEY": "very-secret"})), error)
+    assert (told.detail, told.traceback) == ("bad key [secret KEY]", "key='[secret KEY]'")
