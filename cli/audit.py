@@ -7,7 +7,7 @@ import click
 from cli.failure import UsageFaultError
 from cli.render import Row, print_json, print_table
 from cli.session import json_option, talk
-from plat.model import AuditEntry
+from plat.administration import AuditEntry
 
 
 @click.command()

@@ -8,9 +8,9 @@ import click
 from cli.failure import UsageFaultError
 from cli.render import Row, print_json, print_table
 from cli.session import json_option, talk
+from plat.administration import CreatedToken, Token, TokenRequest
 from plat.client import PlatClient
 from plat.decoding import convert
-from plat.model import CreatedToken, Token, TokenRequest
 
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

@@ -15,10 +15,10 @@ from control.finish import Finisher
 from control.rows import TokenRow, UserRow
 from control.store import Store, Tables
 from control.token_book import TokenBook
+from plat.administration import CreatedToken, Token, TokenPage, TokenRequest, User, UserPage
 from plat.errors import PlatError
 from plat.feed import TokenDropped, TokenPut
 from plat.logs import get_logger
-from plat.model import CreatedToken, Token, TokenPage, TokenRequest, User, UserPage
 
 log = get_logger(__name__)
 

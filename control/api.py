@@ -27,10 +27,11 @@ from control.queries import (
 from control.routes import NDJSON_TYPE, Operation
 from control.secrets import Secrets
 from control.upstream import Pool
+from plat.administration import SecretRequest, TokenRequest, UserRequest
 from plat.decoding import convert
 from plat.errors import PlatError
 from plat.logs import get_logger
-from plat.model import LiveChange, ScaleChange, SecretName, SecretRequest, TokenRequest, UserRequest
+from plat.model import LiveChange, ScaleChange, SecretName
 from plat.web import CALL_ID_HEADER, Handler, call_id_of, json_response
 
 log = get_logger(__name__)

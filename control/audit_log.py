@@ -14,9 +14,10 @@ from control.queries import AuditQuery
 from control.routes import OPERATIONS
 from control.rows import AuditRow
 from control.store import Store
+from plat.administration import AuditEntry, AuditPage
 from plat.errors import PlatError
 from plat.logs import get_logger
-from plat.model import AuditEntry, AuditPage, is_function_name
+from plat.model import is_function_name
 from plat.web import Handler, call_id_of
 
 log = get_logger(__name__)

@@ -9,17 +9,9 @@ import msgspec
 
 from control.routes import JSON_TYPE, NDJSON_TYPE, OPERATIONS, ZIP_TYPES, Document, Operation
 from plat import __version__
+from plat.administration import TokenId, UserName
 from plat.errors import ERRORS
-from plat.model import (
-    FunctionName,
-    FunctionSpec,
-    LogLine,
-    Problem,
-    SecretName,
-    TokenId,
-    UserName,
-    VersionNumber,
-)
+from plat.model import FunctionName, FunctionSpec, LogLine, Problem, SecretName, VersionNumber
 from plat.web import CALL_ID_HEADER, PROBLEM_CONTENT_TYPE
 
 JsonObject = dict[str, Any]

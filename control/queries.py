@@ -9,9 +9,10 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from plat.administration import TokenId, UserName
 from plat.decoding import describe
 from plat.errors import PlatError
-from plat.model import FunctionName, SecretName, TokenId, UserName, VersionNumber
+from plat.model import FunctionName, SecretName, VersionNumber
 from plat.nearest import did_you_mean
 
 PageLimit = Annotated[int, Meta(ge=1, le=1000, description="items on a page")]

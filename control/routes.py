@@ -15,18 +15,10 @@ from control.queries import (
     UsersQuery,
     VersionsQuery,
 )
-from plat.model import (
+from plat.administration import (
     AuditPage,
     CreatedToken,
-    DecisionList,
-    Function,
-    FunctionPage,
-    FunctionSpec,
-    InstanceList,
     KeyRotation,
-    LiveChange,
-    LogLine,
-    ScaleChange,
     Secret,
     SecretPage,
     SecretRequest,
@@ -36,6 +28,16 @@ from plat.model import (
     User,
     UserPage,
     UserRequest,
+)
+from plat.model import (
+    DecisionList,
+    Function,
+    FunctionPage,
+    FunctionSpec,
+    InstanceList,
+    LiveChange,
+    LogLine,
+    ScaleChange,
     Version,
     VersionPage,
 )

@@ -58,7 +58,7 @@ class SecretRow(Struct, frozen=True, kw_only=True):
 
 
 class AuditRow(Struct, frozen=True, kw_only=True):
-    """As `plat.model.AuditEntry`. The database gives the id."""
+    """As `plat.administration.AuditEntry`. The database gives the id."""
 
     id: int = 0
     at: datetime

@@ -15,10 +15,10 @@ from control.rows import FunctionRow, SecretRow
 from control.secret_book import SecretBook
 from control.store import Store, Tables
 from control.vault import UnreadableError, Vault
+from plat.administration import KeyRotation, Secret, SecretPage
 from plat.errors import PlatError
 from plat.feed import FunctionPut
 from plat.logs import get_logger
-from plat.model import KeyRotation, Secret, SecretPage
 
 log = get_logger(__name__)
 

@@ -8,9 +8,9 @@ import secrets
 from datetime import UTC, datetime, timedelta
 
 from control.rows import TokenRow
+from plat.administration import CreatedToken, Token, TokenRequest
 from plat.errors import PlatError
 from plat.feed import TokenEntry
-from plat.model import CreatedToken, Token, TokenRequest
 from plat.scopes import ADMIN, allows
 
 ADMIN_ID = "admin"

@@ -15,6 +15,21 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from plat.administration import (
+    AuditEntry,
+    AuditPage,
+    CreatedToken,
+    KeyRotation,
+    Secret,
+    SecretPage,
+    SecretRequest,
+    Token,
+    TokenPage,
+    TokenRequest,
+    User,
+    UserPage,
+    UserRequest,
+)
 from plat.answers import (
     Answer,
     RefusedError,
@@ -28,9 +43,6 @@ from plat.credentials import find_access
 from plat.decoding import UNREADABLE
 from plat.errors import PlatError
 from plat.model import (
-    AuditEntry,
-    AuditPage,
-    CreatedToken,
     DecisionList,
     DecisionView,
     Function,
@@ -38,18 +50,8 @@ from plat.model import (
     FunctionSpec,
     Instance,
     InstanceList,
-    KeyRotation,
     LiveChange,
     LogLine,
-    Secret,
-    SecretPage,
-    SecretRequest,
-    Token,
-    TokenPage,
-    TokenRequest,
-    User,
-    UserPage,
-    UserRequest,
     Version,
     VersionPage,
     is_function_name,

@@ -6,8 +6,8 @@ import pytest
 
 from cli.failure import UsageFaultError
 from cli.token import duration, request_of
+from plat.administration import TokenRequest
 from plat.errors import PlatError
-from plat.model import TokenRequest
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 

@@ -9,9 +9,9 @@ from control.accounts import Accounts, open_book
 from control.rows import TokenRow
 from control.store import Store
 from control.token_book import TokenBook
+from plat.administration import CreatedToken, TokenRequest
 from plat.errors import PlatError
 from plat.feed import TokenDropped, TokenPut
-from plat.model import CreatedToken, TokenRequest
 from tests.unit.control.fakes import NOW, ToldFeed, token_row
 
 READS = TokenRequest(name="reads", scopes=["read"])

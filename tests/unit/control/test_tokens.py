@@ -20,8 +20,8 @@ from control.tokens import (
     token_entry,
     token_row,
 )
+from plat.administration import TokenRequest
 from plat.errors import PlatError
-from plat.model import TokenRequest
 from tests.unit.control import fakes
 
 NOW = fakes.NOW
