@@ -99,6 +99,15 @@ class Admission:
             return permits if wait_s < 0 and may_wait else _too_many_in_flight(route, permits, wait_s)
         return route, version, identity, permits
 
+    def told(self, route: Route, identity: Identity | None, now: float) -> bytes:
+        """What a call just admitted is told of its limits of rate: lines of a head, each begun by CRLF."""
+        lines = b""
+        if route.rate is not None:
+            lines = self._limiter.of_function(route, now).told()
+        if route.token_rate is not None and identity is not None:
+            lines += self._limiter.of_caller(route, identity.id, now).told()
+        return lines
+
     def _otherwise(
         self, route: Route, target: Target, authorization: str | None, now: float
     ) -> Identity | PlatError | None:

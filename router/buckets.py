@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from zlib import crc32
 
 from plat.leasing import LEASE_TTL_S, RESERVE, Answer, Ask
+from router.rate_headers import LimitLines
 from router.shares import AWAY_RETRY_S, Share
 
 HOLD_S: Final = LEASE_TTL_S * 0.9
@@ -94,6 +95,7 @@ class LeasedBucket:
         "in_use",
         "key",
         "left",
+        "lines",
         "rate",
         "source",
         "spent_at",
@@ -118,8 +120,10 @@ class LeasedBucket:
         """Of permits: those that calls have."""
         self.due = 0.0
         """No token before this time, says the store."""
-        self.left = 0.0
+        self.left = 0
         """What the store had left when it last spoke."""
+        self.lines: LimitLines
+        """Set with the limit."""
         self.asked_at = 0.0
         """Ask the store, but not before this time."""
         self.waiters: deque[Waiter] = deque()
@@ -159,6 +163,10 @@ class LeasedBucket:
         """The token just taken is not needed: another limit refused the call."""
         self.tokens += 1
 
+    def told(self) -> bytes:
+        """What a call just admitted is told. An estimate: the store leases to others meanwhile."""
+        return self.lines.of(self.tokens + self.left)
+
     def _without_token(self, now: float) -> float:
         self._refused += 1
         self._refused_at = now
@@ -190,6 +198,7 @@ class LeasedBucket:
 
     def begin_share(self, now: float) -> None:
         self._share.begin(now)
+        self.left = 0
 
     def end_share(self, now: float) -> bool:
         """The store is back. Whether it has to be told something."""
@@ -255,7 +264,7 @@ class LeasedBucket:
             return
         self._lease(answer)
         self.until = sent_at + HOLD_S
-        self.left = answer.left
+        self.left = int(answer.left)
         self.due = now + answer.wait_s if not self.tokens else 0.0
         self._scarce = answer.lease - self._sent_held < self._wanted and answer.wait_s > 0
         self._base = self.tokens

@@ -35,6 +35,7 @@ class FastConnection(ClientConnection):
 
     __slots__ = (
         "_answer",
+        "_answer_id",
         "_bucket",
         "_call_id",
         "_instance",
@@ -53,6 +54,8 @@ class FastConnection(ClientConnection):
         super().__init__(clients)
         self._started = 0.0
         self._call_id = b""
+        self._answer_id = b""
+        """The call's id, and header lines about its limits."""
         self._is_retry = False
         self._route: Route
         self._version: RouteVersion
@@ -87,7 +90,11 @@ class FastConnection(ClientConnection):
         if not isinstance(admitted, tuple):
             self._not_admitted(admitted, request, data, now)
             return
-        self._route, self._version, _, self._permit = admitted
+        route, self._version, identity, self._permit = admitted
+        self._route = route
+        self._answer_id = self._call_id
+        if route.rate is not None or route.token_rate is not None:
+            self._answer_id += calls.admission.told(route, identity, now)
         instance = calls.slots.take(self._version.id, now)
         if instance is None:
             self._wait_for_slot(now)
@@ -209,13 +216,13 @@ class FastConnection(ClientConnection):
         close = request.close or self._clients.closing
         if answer is None:
             if not request.is_head:
-                whole = self._clients.answers.whole(data, self._call_id, close=close)
+                whole = self._clients.answers.whole(data, self._answer_id, close=close)
                 if whole is not None:
                     head, out = whole
                     self._complete(head.status, out, reusable=head.keep_alive)
                     return
             self._answer = answer = Answer(
-                self._clients.answers, self._call_id, is_head=request.is_head, close=close
+                self._clients.answers, self._answer_id, is_head=request.is_head, close=close
             )
         try:
             out = answer.feed(data)

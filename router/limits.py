@@ -6,6 +6,7 @@ from plat.feed import Route
 from plat.leasing import PERMITS
 from router.buckets import KNOWN_LONG_S, LeasedBucket, LeaseRequests
 from router.permits import PermitBucket
+from router.rate_headers import LimitLines
 
 
 class Limiter(LeaseRequests):
@@ -28,7 +29,7 @@ class Limiter(LeaseRequests):
             if bucket is None:
                 bucket = LeasedBucket(self, f"f:{route.name}", self._known_at(route.name), now)
                 self._functions[route.name] = bucket
-            _bind(bucket, route, route.rate, route.burst or default_burst(route.rate))
+            _bind(bucket, route, "function", route.rate, route.burst or default_burst(route.rate))
         return bucket
 
     def of_caller(self, route: Route, caller: str, now: float) -> LeasedBucket:
@@ -39,7 +40,8 @@ class Limiter(LeaseRequests):
             if bucket is None:
                 bucket = LeasedBucket(self, f"t:{route.name}:{caller}", self._known_at(route.name), now)
                 self._callers[route.name, caller] = bucket
-            _bind(bucket, route, route.token_rate, route.token_burst or default_burst(route.token_rate))
+            burst = route.token_burst or default_burst(route.token_rate)
+            _bind(bucket, route, "token", route.token_rate, burst)
         return bucket
 
     def permits(self, route: Route, caller: str, now: float) -> PermitBucket:
@@ -50,7 +52,7 @@ class Limiter(LeaseRequests):
             if bucket is None:
                 bucket = PermitBucket(self, f"p:{route.name}:{caller}", self._known_at(route.name), now)
                 self._permits[route.name, caller] = bucket
-            _bind(bucket, route, PERMITS, route.token_max_in_flight)
+            _bind(bucket, route, "in-flight", PERMITS, route.token_max_in_flight)
         return bucket
 
     def appeared(self, name: str, now: float) -> None:
@@ -103,7 +105,9 @@ def default_burst(rate: float) -> int:
     return max(1, round(rate))
 
 
-def _bind(bucket: LeasedBucket, route: Route, rate: float, burst: int) -> None:
+def _bind(bucket: LeasedBucket, route: Route, name: str, rate: float, burst: int) -> None:
     bucket.source = route
     bucket.rate, bucket.burst = rate, burst
+    if rate != PERMITS:
+        bucket.lines = LimitLines(name, rate, burst)
     bucket.closed = route.limit_fail == "closed"

@@ -23,6 +23,7 @@ from router.http1 import BadResponseError, Headers, write_request_head
 from router.idempotency_key import is_keyed
 from router.pace import LeastRate
 from router.permits import PermitBucket
+from router.rate_headers import line_pairs
 from router.request_body import EarlyBody, read_early
 from router.signed_bodies import SignedBodies
 from router.slots import InstanceSlots
@@ -114,6 +115,7 @@ class Streaming:
         make = self._keyed if is_keyed(request) else self._plain
         call = make(request, target, route, version, call_id)
         call.caller = None if who is None else who.id
+        call.told = line_pairs(self._calls.admission.told(route, who, time.monotonic()))
         call.permit = permit
         call.page = page
         try:
@@ -145,6 +147,8 @@ class Call:
         self._call_id = call_id
         self.permit: PermitBucket | None = None
         self.page: Page | None = None
+        self.told: Headers = []
+        """What the answer says of the call's limits."""
         self.caller: str | None = None
         """None: anybody may call."""
 
@@ -178,6 +182,8 @@ class Call:
 
     async def _exchange(self, exchange: Exchange, held: Held, body: EarlyBody) -> Sent:
         head = await exchange.start(self._request_head(), body)
+        if self.told:
+            head = head._replace(headers=[*head.headers, *self.told])
         if head.status == 101:
             response = await run_tunnel(self._request, held.upstream, head, self._call_id)
             held.complete()

@@ -145,6 +145,12 @@ async def test_without_redis_the_pool_keeps_them(
     await run_instance()
     answers = [await router.get() for _ in range(5)]
     assert [answer.status for answer in answers] == [200, 200, 200, 429, 429]
+    assert [answer.get("RateLimit") for answer in answers[:3]] == [
+        '"function";r=2',
+        '"function";r=1',
+        '"function";r=0;t=100',
+    ]
+    assert answers[0].get("RateLimit-Policy") == '"function";q=1;w=100;burst=3'
     assert answers[-1].get("RateLimit-Policy") == '"function";q=1;w=100;burst=3'
     assert (answers[-1].get("RateLimit") or "").startswith('"function";r=0;t=')
     assert msgspec.json.decode(answers[-1].body)["code"] == "rate_limited"

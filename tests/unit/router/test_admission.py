@@ -6,6 +6,7 @@ from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from router.admission import Admission, Admitted
 from router.buckets import LeasedBucket
+from router.rate_headers import line_pairs
 from router.routes import RouteTable
 from router.target import parse_target
 from tests.unit.router.lease_rig import Routers
@@ -174,3 +175,22 @@ def test_a_body_over_the_limit_is_refused_by_its_length(length: int | None, refu
         asked.check_length(length)
     assert error.value.code == "body_too_large"
     assert "1000" in error.value.detail
+
+
+def test_who_is_admitted_is_told_of_each_limit_of_rate() -> None:
+    asked = admission(rate=1.0, token_rate=5.0)
+    admitted = asked.admit()
+    assert not isinstance(admitted, PlatError)
+    route, _, identity, _ = admitted
+    told = line_pairs(asked.admission.told(route, identity, NOW))
+    assert [value for name, value in told if name == b"RateLimit"] == [
+        b'"function";r=1',
+        b'"token";r=0;t=1',
+    ]
+
+
+def test_without_a_limit_of_rate_nothing_is_told() -> None:
+    asked = admission(token_max_in_flight=1)
+    admitted = asked.admit()
+    assert not isinstance(admitted, PlatError)
+    assert asked.admission.told(admitted[0], admitted[2], NOW) == b""

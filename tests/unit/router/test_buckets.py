@@ -150,3 +150,36 @@ def test_what_was_admitted_meanwhile_is_told_when_the_store_is_back() -> None:
     routers.exchange(now + LEASE_TTL_S + 0.2)
     assert not routers.asks[-1].unpaid
     assert bucket.tokens > 0
+
+
+# --- what an admitted call is told
+
+
+def left_of(routers: Routers, route: Route, now: float) -> int:
+    told = routers.limiters[0].of_function(route, now).told()
+    return int(told.partition(b";r=")[2].partition(b";")[0])
+
+
+def test_each_call_is_told_of_one_less() -> None:
+    routers, route = Routers(), a_route(0.001, 4)
+    left = []
+    for _ in range(4):
+        assert Call(routers, route).begin(START).outcome is None
+        routers.exchange(START)
+        left.append(left_of(routers, route, START))
+    assert left == [3, 2, 1, 0]
+
+
+def test_what_is_leased_ahead_is_left_too() -> None:
+    routers, route = Routers(), a_route(100, 100)
+    for step in range(20):
+        before = left_of(routers, route, START) if step else 100
+        Call(routers, route).begin(START)
+        routers.exchange(START)
+        assert left_of(routers, route, START) == before - 1
+
+
+def test_while_the_store_is_away_nothing_is_known_to_be_left() -> None:
+    routers, route = Routers(), a_route(40, 40)
+    leave(routers, route)
+    assert left_of(routers, route, START + 2) == 0
