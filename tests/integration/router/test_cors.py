@@ -157,3 +157,26 @@ async def test_a_function_without_cors_gets_all_of_it(
 async def test_a_preflight_of_no_function(router: RouterProcess) -> None:
     assert (await router.call(preflight(target="/function/nobody"))).status == 404
     assert (await router.call(preflight(target="/function/"))).status == 404
+
+
+async def test_a_kept_answer_is_told_to_each_page_as_its_own(
+    router: RouterProcess, pool: PoolServer, run_instance: RunInstance
+) -> None:
+    await run_instance(says(OWN))
+    await pool.put(msgspec.structs.replace(route(), cors=(APP, "https://b.example")))
+    for origin, allowed in ((APP, [APP]), ("https://b.example", ["https://b.example"]), (OTHER, [])):
+        answer = await router.call(post(b"x", "/function/f", f"Origin: {origin}", "Idempotency-Key: k"))
+        assert (answer.status, answer.body) == (200, b"ok")
+        assert answer.all("Access-Control-Allow-Origin") == allowed
+        assert answer.all("Access-Control-Allow-Credentials") == []
+
+
+async def test_websockets_are_not_under_cors(
+    router: RouterProcess, pool: PoolServer, run_instance: RunInstance
+) -> None:
+    await run_instance(says(b"HTTP/1.1 101 OK\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"))
+    upgrade = ("Connection: Upgrade", "Upgrade: websocket", f"Origin: {OTHER}", AUTHORIZED)
+    wire = await router.connect()
+    await wire.send(get("/function/f", *upgrade))
+    answer = await wire.head()
+    assert (answer.status, about_pages(answer)) == (101, {})

@@ -239,3 +239,26 @@ async def test_a_function_that_is_not_signed_does_not_care(
     await run_instance()
     await pool.put(route())
     assert (await router.call(post(BODY, "/function/f", "X-Signature: nonsense"))).status == 200
+
+
+async def test_a_signed_call_with_a_key_is_executed_once(
+    router: RouterProcess, run_instance: RunInstance
+) -> None:
+    """Who has no signature gets nothing of what was kept."""
+    instance = await run_instance()
+    large = b"x" * 200_000
+    for _ in range(2):
+        answer = await router.call(post(large, "/function/f", header(large), "Idempotency-Key: k"))
+        assert (answer.status, answer.body) == (200, b"ok")
+    assert (await router.call(post(large, "/function/f", "Idempotency-Key: k"))).status == 401
+    assert len(instance.requests) == 1
+    assert instance.requests[0].body == large
+
+
+async def test_a_body_that_nobody_reads_does_not_spoil_the_next_call(
+    router: RouterProcess, run_instance: RunInstance
+) -> None:
+    await run_instance()
+    wire = await router.connect()
+    await wire.send(post(b"x" * 300_000) + post(BODY, "/function/f", header(BODY)))
+    assert [(await wire.answer()).status for _ in range(2)] == [401, 200]
