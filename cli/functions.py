@@ -10,7 +10,7 @@ from cli.failure import FailedError, UsageFaultError
 from cli.render import Row, print_json, print_pairs, print_table, size
 from cli.session import json_option, name_argument, talk
 from plat.client import PlatClient
-from plat.model import Function, Instance, Scale, Version
+from plat.model import Access, Function, Instance, Scale, Version
 
 
 class Shown(Struct, frozen=True):
@@ -44,9 +44,13 @@ def _function_row(function: Function) -> Row:
         function.live,
         spec.scale.min,
         spec.scale.max,
-        spec.access.auth,
+        access_of(spec.access),
         function.url,
     )
+
+
+def access_of(access: Access) -> str:
+    return access.auth if access.hmac is None else "signed"
 
 
 def state_of(function: Function) -> str:
@@ -97,7 +101,8 @@ def _function_pairs(function: Function) -> list[tuple[str, object]]:
         ("live", function.live),
         ("runtime", spec.runtime),
         ("handler", spec.handler),
-        ("access", spec.access.auth),
+        ("access", access_of(spec.access)),
+        ("cors", " ".join(spec.access.cors) or None),
         ("instances", f"{spec.scale.min} to {spec.scale.max}"),
         *(("window", f"at least {window.min} in {window.cron}") for window in spec.scale.window),
         ("idle", _idle(spec.scale)),

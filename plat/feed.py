@@ -85,9 +85,10 @@ class FunctionEntry(Struct, frozen=True, gc=False):
     @property
     def weight(self) -> int:
         """About its bytes on the wire."""
-        return 200 + sum(
+        versions = (
             300 + _length(version.spec.env) + _length(version.secrets.by_name) for version in self.versions
         )
+        return 200 + sum(map(len, self.cors)) + sum(versions)
 
 
 def _length(env: dict[str, str]) -> int:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from cli.failure import FailedError
-from cli.functions import previous_ready, state_of
-from plat.model import Function, FunctionSpec, Version, VersionSpec, VersionState
+from cli.functions import access_of, previous_ready, state_of
+from plat.model import Access, Function, FunctionSpec, Hmac, Version, VersionSpec, VersionState
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 SPEC = FunctionSpec(name="hello")
@@ -70,3 +70,8 @@ def test_a_rollback_goes_to_the_newest_before_that_can_serve(
 def test_where_there_is_none_it_says_so(live: int | None, states: tuple[VersionState, ...]) -> None:
     with pytest.raises(FailedError, match="hello has no"):
         previous_ready(a_function(live), versions(*states))
+
+
+def test_who_may_call() -> None:
+    assert access_of(Access(auth="jwt")) == "jwt"
+    assert access_of(Access(auth="public", hmac=Hmac("X-Signature", "GITHUB"))) == "signed"
