@@ -23,6 +23,7 @@ from bench.questions import (
     cpu,
     end_to_end,
     latency,
+    limits,
     many_functions,
     overload,
     peak,
@@ -40,6 +41,7 @@ ASK: dict[str, Callable[[Field, Plan], Result]] = {
     "end_to_end": end_to_end.ask,
     "routers": routers.ask,
     "many_functions": many_functions.ask,
+    "limits": limits.ask,
 }
 NEEDED = {"nginx": "nginx-light", "h2load": "nghttp2-client", "wrk": "wrk"}
 RESULTS = ROOT / "bench" / "results"

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import aiohttp
@@ -31,6 +32,7 @@ from plat.feed import (
     Route,
     RouteVersion,
     Saturated,
+    TokenEntry,
     ToRouter,
     decode_from_router,
     encode,
@@ -43,7 +45,7 @@ from plat.web import start_site
 
 
 class FixedFunction(Struct, frozen=True):
-    """A public function with one instance. `slots` = 0: there is none, and its calls wait."""
+    """A function with one instance. `slots` = 0: there is none, and its calls wait."""
 
     name: str
     address: str
@@ -51,6 +53,8 @@ class FixedFunction(Struct, frozen=True):
     """What each router is granted."""
     rate: float | None = None
     burst: int | None = None
+    token_rate: float | None = None
+    """Then it is not public."""
 
 
 class Fixture(Struct, frozen=True):
@@ -60,6 +64,8 @@ class Fixture(Struct, frozen=True):
     """Functions beside them, which have no instance."""
     again_s: float | None = None
     """So long after its end the table is told again, each time."""
+    token: str = ""
+    """May call everything."""
 
 
 class Ledger:
@@ -101,7 +107,24 @@ class Ledger:
 
 def route(function: FixedFunction) -> Route:
     versions = (RouteVersion(function.name, 1, max(function.slots, 1), 60.0),)
-    return Route(function.name, 1, False, "public", 3600.0, function.rate, function.burst, versions)
+    auth = "public" if function.token_rate is None else "token"
+    return Route(
+        function.name,
+        1,
+        False,
+        auth,
+        3600.0,
+        function.rate,
+        function.burst,
+        versions,
+        token_rate=function.token_rate,
+    )
+
+
+def tokens(fixture: Fixture) -> list[TokenEntry]:
+    if not fixture.token:
+        return []
+    return [TokenEntry("bench", sha256(fixture.token.encode()).hexdigest(), ("invoke:*",))]
 
 
 def routes(fixture: Fixture) -> Iterator[Route]:
@@ -114,7 +137,7 @@ async def tell(socket: web.WebSocketResponse, fixture: Fixture, table: Sequence[
     """Once, or for ever. How long each time took goes to standard output: "told in SECONDS"."""
     while True:
         began = time.monotonic()
-        for part in whole_table([], table):
+        for part in whole_table(tokens(fixture), table):
             await socket.send_bytes(encode(part))
             await asyncio.sleep(PACE_S)
         print(f"told in {time.monotonic() - began:.4f}", flush=True)

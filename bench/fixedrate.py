@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -30,12 +31,13 @@ def run(
     request_bytes: int,
     folder: Path,
     socket: str | None = None,
+    headers: Mapping[str, str] = request.HEADERS,
 ) -> Steady:
     """`socket`: the path of a unix socket to connect to in place of the URL's host."""
     command = ["h2load", "--h1", "-t1", f"-c{connections}", f"--rps={rate / connections:.3f}"]
     command += [f"-D{round(seconds * 1000)}ms"]
     command += [f"-d{request.write_body(folder, request_bytes)}"] if request_bytes else []
-    for name, value in request.HEADERS.items():
+    for name, value in headers.items():
         command += ["-H", f"{name}: {value}"]
     if socket is not None:
         command += ["-B", f"unix:{socket}"]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from bench import cold_plan, samples, workload
 from bench.figures import Result, exact
-from bench.questions import decision, knative, many_functions
+from bench.questions import decision, knative, limits, many_functions
 from bench.questions.overload import AT_85, AT_200, AT_PEAK, FLOOD, FULL, LIMITED
 
 Measure = Callable[[Result], float | None]
@@ -143,6 +143,15 @@ GOALS = (
     Goal("many_functions", "ms to tell a router 100,000 functions again", 2000.0, figure("told_ms", TOLD)),
     Goal("many_functions", "CPU ms of the longest turn meanwhile", 5.0, figure("turn_ms", TURNS)),
     Goal("many_functions", "ms of the longest call meanwhile", 5.0, figure("max_ms", TOLD)),
+    *(
+        Goal(
+            "limits",
+            f"{build}: CPU per call, with a token and limits / without",
+            1.05,
+            figure("ratio", (limits.WITH, build)),
+        )
+        for build in (ROUTER, COMPILED)
+    ),
     Goal("load", "failed calls", 0.0, failures),
     Goal("load", "warm call / bare server, p50", 2.5, quotient("p50_ms", WARM, DIRECT)),
     Goal("load", "warm call / bare server, p99", 3.0, quotient("p99_ms", WARM, DIRECT)),

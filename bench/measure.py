@@ -1,13 +1,13 @@
 """One run against one contender, with the CPU it cost; and runs in turn. Used by every question."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from bench import accounting, closedloop, fixedrate
 from bench.contenders.base import Running
 from bench.figures import Row
-from bench.request import size_of
+from bench.request import HEADERS, size_of
 
 T = TypeVar("T")
 
@@ -30,6 +30,7 @@ def steady(
     rate: float,
     connections: int,
     seconds: float,
+    headers: Mapping[str, str] = HEADERS,
 ) -> None:
     """Add the CPU per call at a fixed rate to the row: user, system and total, in microseconds."""
     pids = contender.pids()
@@ -41,6 +42,7 @@ def steady(
         seconds=seconds,
         request_bytes=size_of(function),
         folder=folder,
+        headers=headers,
     )
     add_cpu(row, accounting.spent(before, accounting.read(pids)), load.calls)
     row.add(calls_per_s=load.calls_per_s)

@@ -12,6 +12,7 @@ QUESTIONS = (
     "end_to_end",
     "routers",
     "many_functions",
+    "limits",
 )
 
 RUN_OVERHEAD_S = 0.15
@@ -61,6 +62,7 @@ FULL = Plan(
         "end_to_end": 25.0,
         "routers": 25.0,
         "many_functions": 45.0,
+        "limits": 24.0,
     },
     quick=False,
 )
@@ -76,6 +78,7 @@ QUICK = Plan(
         "end_to_end": 12.0,
         "routers": 8.0,
         "many_functions": 12.0,
+        "limits": 4.5,
     },
     quick=True,
 )

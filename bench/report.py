@@ -83,6 +83,11 @@ SECTIONS = {
         ),
         "us",
     ),
+    "limits": Section(
+        "Tokens and limits",
+        (CPU, *PARTS, Column("ratio", "of that without, in pairs"), RATE),
+        "us",
+    ),
     "load": Section(
         "The whole platform under Locust",
         (P99, P50, Column("count", "calls"), Column("failures", "failed")),

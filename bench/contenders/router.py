@@ -68,6 +68,11 @@ def compiled_command(folder: Path) -> tuple[str, ...]:
     done = subprocess.run([sys.executable, COMPILER, folder], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr)
+    return command_in(folder)
+
+
+def command_in(folder: Path) -> tuple[str, ...]:
+    """Starts the router that is in `folder`."""
     return ("env", f"PYTHONPATH={folder}", *COMMAND)
 
 
@@ -80,11 +85,15 @@ def routers(
     settings: Mapping[str, str] = MappingProxyType({}),
     command: Sequence[str] = COMMAND,
     table: Table = ONLY_WHAT_IS_CALLED,
+    token: str = "",
 ) -> Iterator[tuple[Running, Program, Path]]:
-    """`count` routers on one port, and the last one's process and log. Settings: in capitals, no `PLAT_`."""
+    """`count` routers on one port, and the last one's process and log. Settings: in capitals, no `PLAT_`.
+
+    `token` may call those functions that are not public.
+    """
     folder.mkdir(exist_ok=True)
     with ExitStack() as stack:
-        pool = stack.enter_context(fixed_pool(folder, functions, table))
+        pool = stack.enter_context(fixed_pool(folder, functions, table, token))
         port = free_port()
         variables = {"DATA": str(folder), "PORT": str(port), "POOL_ADDRESS": f"unix:{pool}", **settings}
         started: list[tuple[Program, Path]] = []
@@ -110,10 +119,10 @@ def _router(
 
 
 @contextmanager
-def fixed_pool(folder: Path, functions: Sequence[FixedFunction], table: Table) -> Iterator[Path]:
+def fixed_pool(folder: Path, functions: Sequence[FixedFunction], table: Table, token: str) -> Iterator[Path]:
     """The path of its socket."""
     socket, config, log = folder / "pool.sock", folder / "pool.json", folder / POOL_LOG
-    config.write_bytes(msgspec.json.encode(Fixture(str(socket), list(functions), *table)))
+    config.write_bytes(msgspec.json.encode(Fixture(str(socket), list(functions), *table, token)))
     with running(python("bench.feed_stub", str(config)), log) as process:
         until(lambda: accepts(socket), process, log, "the fixed pool")
         yield socket

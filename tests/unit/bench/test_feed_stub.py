@@ -1,4 +1,4 @@
-from bench.feed_stub import FixedFunction, Ledger
+from bench.feed_stub import FixedFunction, Fixture, Ledger, route, tokens
 from plat.feed import Demand, Faulted, Gone, Grant, Hello, Returned, Saturated
 
 FUNCTIONS = [FixedFunction("f", "tcp:127.0.0.1:1", 8), FixedFunction("none", "tcp:127.0.0.1:2", 0)]
@@ -29,3 +29,12 @@ def test_an_instance_that_failed_a_call_is_gone() -> None:
     assert isinstance(gone, Gone)
     assert ledger.answer(Returned("f", 8, 0.0)) == []
     assert ledger.answer(Demand("f", 1, 0, 1)) == [Saturated("f")]
+
+
+def test_a_function_with_a_limit_of_tokens_needs_one() -> None:
+    fixture = Fixture("pool.sock", FUNCTIONS, token="t")  # noqa: S106 - no secret
+    assert [each.scopes for each in tokens(fixture)] == [("invoke:*",)]
+    limited = route(FixedFunction("f", "tcp:127.0.0.1:1", 8, token_rate=5.0))
+    assert (limited.auth, limited.token_rate) == ("token", 5.0)
+    assert route(FUNCTIONS[0]).auth == "public"
+    assert tokens(Fixture("pool.sock", FUNCTIONS)) == []
