@@ -10,7 +10,7 @@ from plat.errors import PlatError
 from plat.model import Scale
 from pool.simulation.policy import Policy
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "traces" / "policy.toml"
+EXAMPLE = Path(__file__).parents[4] / "examples" / "traces" / "policy.toml"
 
 
 def test_the_defaults_are_those_of_a_function() -> None:

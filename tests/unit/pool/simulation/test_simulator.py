@@ -14,7 +14,7 @@ from pool.simulation.tally import Report
 from pool.simulation.trace import Call, Profile, Trace
 from pool.simulation.traces import read
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "traces" / "azure-like.csv"
+EXAMPLE = Path(__file__).parents[4] / "examples" / "traces" / "azure-like.csv"
 
 
 def trace(*calls: tuple[float, float], functions: int = 1, memory_mb: int | None = None) -> Trace:
