@@ -27,7 +27,7 @@ from plat.idempotency import (
     Verdict,
 )
 from plat.logs import get_logger
-from plat.tasks import cancel, spawn
+from plat.tasks import cancel, spawn, subtask
 from router.idempotency_key import Keyed
 from router.idempotency_store import KeyStore
 from router.leases import StoreError
@@ -283,9 +283,9 @@ class Idempotency:
             return self._told(keyed, ended)
         self._claims[claim.token] = (claim, float("inf"))
         claim.ended = lambda kept: self._end(keyed.key, flight, _Ended(keyed.fingerprint, kept))
-        task = spawn(self._execute(flight, claim, execute), "call with an idempotency key")
+        task = subtask(self._execute(flight, claim, execute), "call with an idempotency key")
         self._executions.add(task)
-        task.add_done_callback(self._executions.discard)
+        task.add_done_callback(self._executed)
         return await asyncio.shield(task)
 
     async def _claimed(self, claim: Claimed, flight: Flight, keyed: Keyed, deadline: float) -> _Ended | None:
@@ -329,6 +329,13 @@ class Idempotency:
                 self._claims[claim.token] = (claim, self._clock() + KEEP_TRYING_S)
 
     # --- steps
+
+    def _executed(self, task: "asyncio.Task[T]") -> None:
+        """Its client is told what went wrong, if it is still there; what nobody expected is in the log."""
+        self._executions.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, PlatError | ConnectionError):
+            log.error("a call with an idempotency key failed", exc_info=error)
 
     def _abandon(self, claim: Claimed) -> None:
         """The store may have given it to us, and nobody uses it."""
