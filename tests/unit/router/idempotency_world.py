@@ -66,6 +66,8 @@ class World:
         self.records = Records(float("-inf"), 1_000_000)
         self._links = cycle(links or [Link()])
         self.is_away = False
+        self.asked = 0
+        """Requests to the store."""
         self.routers = [Router(self) for _ in range(routers)]
         self.executions: list[Execution] = []
         self.ended: list[float] = []
@@ -80,6 +82,7 @@ class World:
 
     async def ask(self, router: "Router", request: Request) -> Verdict:
         """A request on its way is heard even if its router dies meanwhile."""
+        self.asked += 1
         if self.is_away or self.now < router.cut_until:
             raise StoreError("away")
         future: asyncio.Future[Verdict] = self._loop.create_future()

@@ -117,7 +117,7 @@ def test_a_store_that_is_back_knows_what_is_in_flight_before_it_gives_out_keys()
         others = [Call(at, 1) for at in (1.0, 2.5, 3.0, HOLD_S + 2, HOLD_S + 4)]
 
         async def forget() -> None:
-            await world.at(2.0)
+            await world.at(2.1)
             world.forget()
 
         told, _ = await asyncio.gather(play(world, [first, *others]), forget())
