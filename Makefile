@@ -47,7 +47,7 @@ bench-cold: $(VENV)/.installed-bench
 load: $(VENV)/.installed-bench
 	@$(BIN)/python -m bench.load $(ARGS)
 
-compiled $(COMPILED): $(VENV)/.installed-compiled $(wildcard router/*.py)
+compiled $(COMPILED): $(VENV)/.installed-compiled $(wildcard router/*.py router/*/*.py)
 	@$(BIN)/python deploy/compile-router
 
 pure:
@@ -71,7 +71,7 @@ $(VENV)/.installed-compiled: pyproject.toml deploy/make-venv
 	@touch $@ $(VENV)/.installed
 
 clean:
-	@rm -rf router/*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	@rm -rf router/*.so router/*/*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
 	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 distclean: clean

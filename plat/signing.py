@@ -1,6 +1,6 @@
 """Signed webhooks: the algorithms, their headers and keys, and what routers are told of a function's.
 
-Decides only. What a key is, is known here; whether a signature is right, to `router.signatures`.
+Decides only. What a key is, is known here; whether a signature is right, to `router.access.signatures`.
 """
 
 import base64

@@ -5,9 +5,9 @@ Decides only. Both paths of the router (streaming now, the fast path of DESIGN 5
 
 from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
-from router.bearers import Bearers, NoBearers
+from router.access.bearers import Bearers, NoBearers
+from router.access.identity import Identities, Identity
 from router.buckets import LeasedBucket
-from router.identity import Identities, Identity
 from router.limits import Limiter
 from router.permits import PermitBucket
 from router.rate_headers import in_flight_headers, rate_headers

@@ -12,8 +12,8 @@ from plat.address import Address
 from plat.errors import PlatError
 from plat.logs import get_logger
 from plat.tasks import spawn
+from router.access.bearers import UnknownKeyError
 from router.admission import Admission, Admitted
-from router.bearers import UnknownKeyError
 from router.buckets import LeasedBucket
 from router.feed import PoolLink
 from router.metrics import Metrics

@@ -14,8 +14,8 @@ def is_compiled(folder: Path = FOLDER) -> bool:
 
 def check(folder: Path = FOLDER) -> None:
     """Raises PlatError for a module older than its source: it would run what is no longer there to read."""
-    for library in folder.glob("*.so"):
-        source = folder / f"{library.name.partition('.')[0]}.py"
+    for library in folder.rglob("*.so"):
+        source = library.with_name(f"{library.name.partition('.')[0]}.py")
         if source.exists() and source.stat().st_mtime > library.stat().st_mtime:
             raise PlatError(
                 "internal",

@@ -44,7 +44,7 @@ from plat.idempotency import Renew
 from plat.logs import get_logger
 from plat.tasks import spawn
 from plat.web import session_for
-from router.identity import Identities
+from router.access.identity import Identities
 from router.routes import RouteTable
 from router.slots import InstanceSlots, SlotTable, VersionSlots
 

@@ -17,8 +17,8 @@ from plat.settings import Settings
 from plat.tasks import cancel, spawn
 from plat.web import call_id_of, problem_response, start_site
 from router import compiled
+from router.access.bearers import Bearers, NoBearers
 from router.admission import Admission
-from router.bearers import Bearers, NoBearers
 from router.calls import Calls
 from router.client_connection import IDLE_S
 from router.clients import Clients
@@ -38,7 +38,7 @@ from router.streaming import Streaming
 from router.target import FUNCTION_PREFIX, origin_form
 
 if TYPE_CHECKING:
-    from router.jwks import Jwks
+    from router.access.jwks import Jwks
 
 log = get_logger(__name__)
 
@@ -193,7 +193,7 @@ def bearers(settings: Settings) -> tuple[Bearers, "Jwks | None"]:
     """Who has no JSON Web Tokens loads no library for them: 10 MB and 0.1 s."""
     if not (settings.jwt_secret or settings.jwt_public_keys or settings.jwt_jwks_url):
         return NoBearers(), None
-    from router.jwt_setup import bearers_of  # noqa: PLC0415
+    from router.access.jwt_setup import bearers_of  # noqa: PLC0415
 
     return bearers_of(settings)
 

@@ -16,8 +16,9 @@ from msgspec import structs
 from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from plat.web import call_id_of, problem_response
+from router.access.cors import Page, is_preflight, page_of, preflight_headers
+from router.access.signed_bodies import SignedBodies
 from router.calls import CLIENT_GONE, SEES_AUTHORIZATION, Calls, Held
-from router.cors import Page, is_preflight, page_of, preflight_headers
 from router.exchange import Exchange, Sent, SilenceError, request_headers
 from router.http1 import BadResponseError, Headers, write_request_head
 from router.idempotency_key import is_keyed
@@ -25,7 +26,6 @@ from router.pace import LeastRate
 from router.permits import PermitBucket
 from router.rate_headers import line_pairs
 from router.request_body import EarlyBody, read_early
-from router.signed_bodies import SignedBodies
 from router.slots import InstanceSlots
 from router.target import Target, parse_target
 from router.tunnel import run_tunnel

@@ -22,8 +22,8 @@ from bench.questions.latency import GRACE_S, note
 from bench.request import SMALL_BYTES, path_of
 from bench.schedule import Order
 from plat.feed import Route, RoutesPart, RouteVersion, decode_to_router, encode, whole_table
+from router.access.identity import Identities
 from router.admission import Admission
-from router.identity import Identities
 from router.limits import Limiter
 from router.routes import RouteTable
 from router.target import LIVE, Target

@@ -33,7 +33,7 @@ WITHOUT: dict[str, str] = {
     "router/keyed.py": DOING + "tests/integration/router/test_idempotency.py",
     "router/keyed_bodies.py": DOING + "tests/integration/router/test_idempotency.py",
     "router/recording.py": DOING + "tests/integration/router/test_idempotency.py",
-    "router/jwks.py": DOING + "tests/integration/router/test_jwks.py",
+    "router/access/jwks.py": DOING + "tests/integration/router/test_jwks.py",
     "router/server.py": DOING + "tests/integration/router/test_stop.py",
     "router/tunnel.py": DOING + "tests/integration/router/test_websocket.py",
 }

@@ -10,9 +10,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from plat.tasks import cancel, spawn
-from router import jwks as ours
-from router.jwks import Jwks
-from router.jwt_keys import Key
+from router.access import jwks as ours
+from router.access.jwks import Jwks
+from router.access.jwt_keys import Key
 from tests.integration.router.conftest import RouterProcess, RunInstance, RunRouter
 from tests.integration.router.pool_server import TOKEN, PoolServer, route
 from tests.integration.router.wire import until

@@ -9,8 +9,8 @@ from router.buckets import LeasedBucket
 from router.rate_headers import line_pairs
 from router.routes import RouteTable
 from router.target import parse_target
+from tests.unit.router.access.test_identity import identities
 from tests.unit.router.lease_rig import Routers
-from tests.unit.router.test_identity import identities
 
 NOW = 50.0
 

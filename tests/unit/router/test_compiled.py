@@ -28,6 +28,15 @@ def test_a_changed_source_is_noticed(package: Path) -> None:
         compiled.check(package)
 
 
+def test_also_below_the_package(package: Path) -> None:
+    (package / "access").mkdir()
+    for name, time in (("identity.py", 101), ("identity.cpython-311-x86_64-linux-gnu.so", 100)):
+        (package / "access" / name).touch()
+        os.utime(package / "access" / name, (time, time))
+    with pytest.raises(PlatError, match=r"identity\.py is newer"):
+        compiled.check(package)
+
+
 def test_without_any_there_is_nothing_to_notice(tmp_path: Path) -> None:
     (tmp_path / "fastpath.py").touch()
     assert not compiled.is_compiled(tmp_path)

@@ -11,9 +11,9 @@ from router.limits import Limiter
 from router.routes import RouteTable
 from router.streaming_only import StreamingOnlyError
 from router.target import Target, parse_target
+from tests.unit.router.access.test_identity import identities
 from tests.unit.router.client_rig import GET, ROUTE, Rig, answered
 from tests.unit.router.heads import head
-from tests.unit.router.test_identity import identities
 
 SIGNING = Signing("X-Signature", "sha256", (b"key",))
 PAGE = head(b"X-Call-Id: a", b"Origin: https://app.example", start=b"GET /function/f/a?b HTTP/1.1")

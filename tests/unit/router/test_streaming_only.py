@@ -1,6 +1,6 @@
 """What a call is told that should have been handed over and could not be."""
 
-from router.bearers import UnknownKeyError
+from router.access.bearers import UnknownKeyError
 from router.streaming_only import StreamingOnlyError, of_a_page, unverified
 
 

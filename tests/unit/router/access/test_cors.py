@@ -7,7 +7,7 @@ from multidict import CIMultiDict
 
 from plat.errors import PlatError
 from plat.feed import Route
-from router.cors import Page, is_preflight, page_of, preflight_headers
+from router.access.cors import Page, is_preflight, page_of, preflight_headers
 
 APP = "https://app.example"
 

@@ -6,8 +6,8 @@ import pytest
 
 from plat.errors import PlatError
 from plat.settings import Settings
-from router.identity import Identity
-from router.jwt_setup import bearers_of
+from router.access.identity import Identity
+from router.access.jwt_setup import bearers_of
 from tests.unit.router.jwt_samples import EC, NOW, RSA, SECRET, pem, signed
 
 

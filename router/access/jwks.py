@@ -12,7 +12,7 @@ import aiohttp
 from plat.errors import PlatError
 from plat.logs import get_logger
 from plat.tasks import cancel, spawn
-from router.jwt_keys import Key, keys_of_jwks
+from router.access.jwt_keys import Key, keys_of_jwks
 
 log = get_logger(__name__)
 

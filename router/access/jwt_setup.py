@@ -4,9 +4,9 @@ from pathlib import Path
 
 from plat.errors import PlatError
 from plat.settings import Settings
-from router.jwks import Jwks
-from router.jwt import Claims, Jwts
-from router.jwt_keys import Key, KeySet, keys_of_pem, secret_key
+from router.access.jwks import Jwks
+from router.access.jwt import Claims, Jwts
+from router.access.jwt_keys import Key, KeySet, keys_of_pem, secret_key
 
 
 def bearers_of(settings: Settings) -> tuple[Jwts, Jwks | None]:

@@ -1,7 +1,7 @@
 """Without keys, no JSON Web Token is anybody's."""
 
 from plat.errors import PlatError
-from router.bearers import NoBearers, UnknownKeyError
+from router.access.bearers import NoBearers, UnknownKeyError
 
 
 async def test_nobody() -> None:

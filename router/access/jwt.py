@@ -19,9 +19,9 @@ from msgspec import Struct
 from plat.decoding import UNREADABLE
 from plat.errors import PlatError
 from plat.scopes import SCOPE_PATTERN, invoke_patterns
-from router.bearers import UnknownKeyError
-from router.identity import Identity, bearer_token
-from router.jwt_keys import Key, KeySet
+from router.access.bearers import UnknownKeyError
+from router.access.identity import Identity, bearer_token
+from router.access.jwt_keys import Key, KeySet
 
 TOKEN_LIMIT_BYTES = 8 * 1024
 REMEMBERED = 10_000
@@ -45,14 +45,14 @@ class Claims(Struct, frozen=True):
 
 
 class KeySource(Protocol):
-    """Where more keys may come from: `router.jwks.Jwks`."""
+    """Where more keys may come from: `router.access.jwks.Jwks`."""
 
     def may_know_more(self, now: float) -> bool: ...
     async def refresh(self) -> None: ...
 
 
 class Jwts:
-    """The bearers of JSON Web Tokens (`router.bearers.Bearers`)."""
+    """The bearers of JSON Web Tokens (`router.access.bearers.Bearers`)."""
 
     def __init__(
         self, keys: KeySet, claims: Claims, source: KeySource | None = None, epoch_s: float = 0.0

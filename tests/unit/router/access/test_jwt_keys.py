@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from plat.errors import PlatError
-from router.jwt_keys import Key, KeySet, keys_of_jwks, keys_of_pem, secret_key
+from router.access.jwt_keys import Key, KeySet, keys_of_jwks, keys_of_pem, secret_key
 from tests.unit.router.jwt_samples import EC, ED, OTHER_RSA, RSA, jwk, jwks, pem
 
 SMALL = rsa.generate_private_key(public_exponent=65_537, key_size=1024)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from plat.errors import PlatError
 from plat.signing import Signing
 from plat.tasks import spawn
+from router.access.signed_bodies import BODY_LIMIT_BYTES, ROOM_BYTES, SignedBodies
 from router.pace import LeastRate
 from router.request_body import EARLY_BYTES
-from router.signed_bodies import BODY_LIMIT_BYTES, ROOM_BYTES, SignedBodies
 from tests.unit.router.test_request_body import Client, sizes
 
 KEY = b"key"

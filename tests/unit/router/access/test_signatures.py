@@ -10,7 +10,7 @@ from multidict import CIMultiDict
 
 from plat.errors import PlatError
 from plat.signing import Signing
-from router.signatures import TOLERANCE_S, Check, begin, mismatch
+from router.access.signatures import TOLERANCE_S, Check, begin, mismatch
 
 KEY, OTHER = b"It's a Secret to Everybody", b"other"
 BODY = b"Hello, World!"

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from plat.errors import PlatError
-from router import jwt as ours
-from router.bearers import UnknownKeyError
-from router.identity import Identity
-from router.jwt import Claims, Jwts
-from router.jwt_keys import Key, KeySet, keys_of_pem, secret_key
+from router.access import jwt as ours
+from router.access.bearers import UnknownKeyError
+from router.access.identity import Identity
+from router.access.jwt import Claims, Jwts
+from router.access.jwt_keys import Key, KeySet, keys_of_pem, secret_key
 from tests.unit.router.jwt_samples import (
     EC,
     ED,

@@ -1,9 +1,9 @@
-"""What admission knows of JSON Web Tokens. Who takes none loads no library for them (`router.jwt`)."""
+"""What admission knows of JSON Web Tokens. Who takes none loads no library for them (`router.access.jwt`)."""
 
 from typing import Protocol
 
 from plat.errors import PlatError
-from router.identity import Identity
+from router.access.identity import Identity
 from router.streaming_only import StreamingOnlyError
 
 

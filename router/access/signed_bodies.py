@@ -12,9 +12,9 @@ from aiohttp import web
 
 from plat.errors import PlatError
 from plat.signing import Signing
+from router.access.signatures import Check, begin, mismatch
 from router.pace import LeastRate, Pace
 from router.request_body import EarlyBody, read_early, read_paced
-from router.signatures import Check, begin, mismatch
 
 BODY_LIMIT_BYTES = 25 * 1024 * 1024
 """GitHub sends no more; the others' are smaller."""

@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 from plat.feed import TokenEntry
-from router.identity import Identities, Identity
+from router.access.identity import Identities, Identity
 
 NOW = 50.0
 

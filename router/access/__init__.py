@@ -1,0 +1,1 @@
+"""Who calls, whether that is true, and from which page."""
