@@ -3,7 +3,7 @@
 import pytest
 
 from plat.feed import Route
-from plat.leasing import LEASE_TTL_S, RESERVE
+from plat.leasing import LEASE_TTL_S, RESERVE, Answer
 from router.buckets import HOLD_S, IDLE_S
 from tests.unit.router.lease_rig import START, Call, Routers, a_route, admitted, check, flood
 
@@ -85,6 +85,24 @@ def test_a_lease_that_was_not_renewed_is_not_used() -> None:
     assert bucket.tokens > 0
     assert bucket.take(bucket.until - 0.01) == 0
     assert bucket.take(bucket.until) != 0
+
+
+def test_a_lease_ends_here_before_it_ends_in_the_store_however_late_the_answer_came() -> None:
+    bucket = Routers().limiters[0].of_function(a_route(100, 100), START)
+    bucket.ask(START, 0.0)
+    bucket.settle(Answer(5, 10.0, 0.0, 0.0), START, START + 0.9)
+    assert bucket.take(START + 0.9) == 0
+    assert bucket.take(START + LEASE_TTL_S - 0.01) != 0
+
+
+def test_what_goes_back_cannot_be_spent_from_the_moment_it_is_said() -> None:
+    routers, route = Routers(), a_route(100, 100)
+    flood(routers, route, seconds=0.5, pace=100)
+    bucket = routers.limiters[0].of_function(route, START)
+    assert bucket.tokens > 0
+    said = bucket.ask(START + 0.5 + IDLE_S, 0.0)
+    assert said.returned > 0
+    assert bucket.take(START + 0.5 + IDLE_S) != 0
 
 
 def test_a_lease_in_use_is_renewed_before_it_ends() -> None:

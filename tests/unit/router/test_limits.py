@@ -1,21 +1,58 @@
 """The limits of a router: never more calls than there may be, whatever happens; and which bucket is whose."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from router.limits import Limiter, default_burst
 from tests.unit.router.lease_rig import START, Routers, a_route, take
-from tests.unit.router.lease_story import OF_LINKS, OF_ROUTERS, OF_THE_STORE, Chapter, World, stories
+from tests.unit.router.lease_story import (
+    ALL,
+    FLOOD,
+    MODERATE,
+    OF_LINKS,
+    OF_ROUTERS,
+    OF_THE_STORE,
+    Chapter,
+    World,
+    stories,
+)
 
-counts = st.integers(1, 4)
-rates = st.sampled_from([0.5, 3.0, 12.0, 12.0, 40.0])
-bursts = st.sampled_from([1, 2, 3, 5, 8, 8, 12, 20, 40])
+counts = st.sampled_from([1, 2, 2, 3, 4])
+rates = st.sampled_from([0.5, 3.0, 12.0, 12.0, 12.0, 40.0])
+bursts = st.sampled_from([1, 3, 5, 8, 8, 12, 12, 20, 40])
 examples = settings(max_examples=150, deadline=None)
+
+SPENT_WHILE_ASKED = [
+    Chapter("slow", 0, 1, ALL, MODERATE),
+    Chapter("slow", 1, 1, ALL, MODERATE),
+    Chapter("calls", 0, 32, ALL, MODERATE),
+    Chapter("calls", 0, 30, ALL, 0),
+    Chapter("calls", 0, 2, ALL, FLOOD),
+    Chapter("calls", 0, 28, ALL, MODERATE),
+]
+HELD_AND_THEN_SPENT = [
+    Chapter("slow", 0, 1, ALL, MODERATE),
+    Chapter("slow", 1, 1, ALL, MODERATE),
+    Chapter("calls", 0, 32, ALL, MODERATE),
+    Chapter("calls", 0, 36, ALL, 0),
+    Chapter("calls", 0, 1, ALL, FLOOD),
+    Chapter("calls", 0, 4, ALL, 0),
+]
+CUT_AND_HEARD_AGAIN = [
+    Chapter("cut", 0, 1, ALL, 0),
+    Chapter("fast", 0, 1, ALL, MODERATE),
+    Chapter("calls", 0, 33, ALL, MODERATE),
+    Chapter("joined", 0, 1, ALL, 0),
+    Chapter("calls", 0, 31, ALL, FLOOD),
+]
+"""Stories that a wrong rule fails in, and that are rarely drawn."""
 
 
 @examples
 @given(counts, rates, bursts, stories([*OF_ROUTERS, *OF_THE_STORE]))
+@example(2, 12.0, 8, SPENT_WHILE_ASKED)
+@example(2, 12.0, 8, HELD_AND_THEN_SPENT)
 def test_never_more_than_the_limit_whoever_dies(
     count: int, rate: float, burst: int, story: list[Chapter]
 ) -> None:
@@ -39,7 +76,8 @@ def test_who_is_cut_off_from_a_store_that_lives_admits_its_part_besides(
 
 
 @examples
-@given(rates, bursts, stories(["calls", "slow", *OF_THE_STORE, *OF_LINKS]))
+@given(rates, bursts, stories(["calls", *OF_THE_STORE, *OF_LINKS]))
+@example(3.0, 5, CUT_AND_HEARD_AGAIN)
 def test_a_router_that_is_alone_is_never_over_the_limit_as_long_as_it_lives(
     rate: float, burst: int, story: list[Chapter]
 ) -> None:
