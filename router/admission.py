@@ -69,33 +69,40 @@ class Admission:
         version = self.routes.version(route, target.qualifier)
         if version is None:
             return no_version(route, target.qualifier)
+        bucket: LeasedBucket | None = None
         if route.rate is not None:
             bucket = self._limiter.of_function(route, now)
             wait_s = bucket.take(now)
             if wait_s:
                 return bucket if wait_s < 0 and may_wait else _rate_limited("function", route, bucket, wait_s)
         if identity is not None and (route.token_rate is not None or route.token_max_in_flight is not None):
-            return self._admit_caller(route, version, identity, now, may_wait)
+            return self._admit_caller(route, version, identity, now, may_wait, bucket)
         return route, version, identity, None
 
     def _admit_caller(
-        self, route: Route, version: RouteVersion, identity: Identity, now: float, may_wait: bool
+        self,
+        route: Route,
+        version: RouteVersion,
+        identity: Identity,
+        now: float,
+        may_wait: bool,
+        function: LeasedBucket | None,
     ) -> Admitted | PlatError | LeasedBucket:
-        """By the limits of this token alone. Whoever is refused gives back what other limits gave."""
-        taken = [self._limiter.of_function(route, now)] if route.rate is not None else []
+        """By the limits of this token alone. Whoever is refused gives back what `function`'s bucket gave."""
+        bucket: LeasedBucket | None = None
         if route.token_rate is not None:
             bucket = self._limiter.of_caller(route, identity.id, now)
             wait_s = bucket.take(now)
             if wait_s:
-                _put_back(taken)
+                _put_back(function)
                 return bucket if wait_s < 0 and may_wait else _rate_limited("token", route, bucket, wait_s)
-            taken.append(bucket)
         if route.token_max_in_flight is None:
             return route, version, identity, None
         permits = self._limiter.permits(route, identity.id, now)
         wait_s = permits.take(now)
         if wait_s:
-            _put_back(taken)
+            _put_back(function)
+            _put_back(bucket)
             return permits if wait_s < 0 and may_wait else _too_many_in_flight(route, permits, wait_s)
         return route, version, identity, permits
 
@@ -136,8 +143,8 @@ def _forbidden(name: str) -> PlatError:
     return PlatError("forbidden", f'The token is valid, but without the scope "invoke:{name}".')
 
 
-def _put_back(taken: list[LeasedBucket]) -> None:
-    for bucket in taken:
+def _put_back(bucket: LeasedBucket | None) -> None:
+    if bucket is not None:
         bucket.put_back()
 
 
