@@ -25,6 +25,10 @@ class Keys:
         if len(self._here) == self._expected_routers:
             self.records.trust()
 
+    def router_away(self, router: str) -> None:
+        """Another that comes in its place says nothing of its calls: it is none of those that are here."""
+        self._here.discard(router)
+
     def answer(self, message: KeyRequest, now: float) -> KeyVerdict:
         if now - self._swept_at >= SWEEP_S:
             self._swept_at = now

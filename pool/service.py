@@ -94,7 +94,7 @@ class Pool:
         self._keys = Keys(settings.routers, settings.idempotency_memory_bytes, time.monotonic())
         self._used = UsedTokens()
         self._links.received = self._received
-        self._links.away = self.dispatcher.router_away
+        self._links.away = self._router_away
         self._metrics.watch(self._states)
         self._metrics.watch_keys(self._keys.records)
 
@@ -183,6 +183,10 @@ class Pool:
                     self._keys.router_here(router, message.claims, time.monotonic())
                     self._leases.router_here(router, leased=message.leased)
                 self.dispatcher.received(router, message)
+
+    def _router_away(self, router: str) -> None:
+        self._keys.router_away(router)
+        self.dispatcher.router_away(router)
 
     def listener(self) -> Listener:
         return Listener(

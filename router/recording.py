@@ -90,10 +90,17 @@ class RecordedExchange(Exchange):
         transport = self._request.transport
         if self._client_gone or transport is None or transport.is_closing():
             self._client_gone = True
+            await self._unless_for_nothing()
         elif recording is not None and recording.is_whole:
             transport.write(out)
         else:
             await self._write_to_reader(out)
+
+    async def _unless_for_nothing(self) -> None:
+        """An answer that nobody listens to, and that is too large to be kept, may never end: it ends here."""
+        if self._recording is not None and not self._recording.is_whole and not self._is_complete:
+            await self._keep(self._recording.kept())
+            raise ConnectionResetError("the client has gone")
 
     async def _write_to_reader(self, out: bytes) -> None:
         try:
@@ -102,6 +109,7 @@ class RecordedExchange(Exchange):
             self._client_gone = True
             self._awaits_reader = False
             self._restart_clock()
+            await self._unless_for_nothing()
 
     async def _drained(self) -> None:
         try:

@@ -12,6 +12,7 @@ from tests.integration.router.pool_server import PoolServer, route
 from tests.integration.router.wire import Message, Wire, until
 
 KEY = "Idempotency-Key: k"
+MB = 1024 * 1024
 STREAM = (
     b"HTTP/1.1 201 Made\r\nX-One: 1\r\nX-One: 2\r\nX-Call-Id: its own\r\nConnection: x-hop\r\nX-Hop: no\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
@@ -151,12 +152,37 @@ async def test_a_client_that_leaves_in_the_middle_of_the_answer(
     assert len(instance.requests) == 1
 
 
-async def test_a_client_that_takes_nothing_delays_nobody(
-    router: RouterProcess, run_instance: RunInstance
+async def test_an_answer_without_end_ends_when_nobody_listens_and_it_cannot_be_kept(
+    run_router: RunRouter, run_instance: RunInstance
 ) -> None:
-    large = b"x" * 1_000_000
-    await run_instance(says(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + large))
+    router = await run_router(idempotency_body_limit_bytes=1000)
+
+    async def for_ever(wire: Wire, request: Message) -> None:
+        await wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while not wire.reader.at_eof():  # that is how it hears that nobody listens
+            await wire.send(b"64\r\n" + b"x" * 100 + b"\r\n")
+            await asyncio.sleep(0.005)
+        wire.abort()
+
+    instance = await run_instance(for_ever)
     wire = await router.connect()
+    await wire.send(keyed())
+    await wire.head()
+    wire.abort()
+    assert code(await router.call(keyed())) == (409, "idempotency_answer_not_kept")
+    assert len(instance.requests) == 1
+    await until(lambda: instance.in_call == 0)
+
+
+async def test_a_client_that_takes_nothing_delays_nobody(
+    run_router: RunRouter, run_instance: RunInstance
+) -> None:
+    """More than fits between it and the router."""
+    router = await run_router(idempotency_body_limit_bytes=32 * MB)
+    large = b"x" * 32 * MB
+    await run_instance(says(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(large) + large))
+    wire = await router.connect()
+    wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
     await wire.send(keyed())
     answer = await router.call(keyed())
     assert (answer.body, answer.get("Idempotent-Replayed")) == (large, "true")

@@ -52,6 +52,16 @@ def test_what_is_in_flight_is_told_with_the_first_word() -> None:
     ]
 
 
+def test_one_in_the_place_of_another_does_not_make_up_for_a_third() -> None:
+    keys = Keys(2, 1000, 100.0)
+    keys.router_here("a", [], 100.1)
+    keys.router_away("a")
+    keys.router_here("a again", [], 100.2)
+    assert claimed(keys, "k", 100.2) is State.YOUNG
+    keys.router_here("b", [], 100.3)
+    assert claimed(keys, "k", 100.3) is State.MINE
+
+
 def test_a_router_that_does_not_come_is_waited_for_but_not_for_ever() -> None:
     keys = Keys(2, 1000, 100.0)
     keys.router_here("a", [], 100.1)
