@@ -32,7 +32,7 @@ def test_an_instance_that_failed_a_call_is_gone() -> None:
 
 
 def test_a_function_with_a_limit_of_tokens_needs_one() -> None:
-    fixture = Fixture("pool.sock", FUNCTIONS, token="t")  # noqa: S106 - no secret
+    fixture = Fixture("pool.sock", FUNCTIONS, token="t")
     assert [each.scopes for each in tokens(fixture)] == [("invoke:*",)]
     limited = route(FixedFunction("f", "tcp:127.0.0.1:1", 8, token_rate=5.0))
     assert (limited.auth, limited.token_rate) == ("token", 5.0)
