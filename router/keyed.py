@@ -12,8 +12,9 @@ from aiohttp import web
 
 from plat.errors import PlatError
 from router.calls import Calls, give_back
+from router.claims import Claimed, Kept
 from router.exchange import Exchange
-from router.idempotency import Claimed, Idempotency, Kept
+from router.idempotency import Idempotency
 from router.idempotency_key import (
     CREDENTIALS,
     HEADER,

@@ -11,9 +11,9 @@ from aiohttp import web
 from plat.errors import PlatError
 from plat.web import CALL_ID_HEADER, problem_body, problem_headers
 from router.access.cors import Page
+from router.claims import Kept
 from router.exchange import Exchange, Sent
 from router.http1 import ResponseHead, end_to_end, write_response_head
-from router.idempotency import Kept
 from router.request_body import EarlyBody
 
 REPLAYED = (b"Idempotent-Replayed", b"true")

@@ -11,7 +11,8 @@ import pytest
 
 from plat.idempotency import HOLD_S, Begin, Claim, Finish, Renew, State
 from plat.tasks import cancel, spawn
-from router.idempotency import ASK_S, Claimed, Idempotency, Kept
+from router.claims import Claimed, Kept
+from router.idempotency import ASK_S, Idempotency
 from router.idempotency_key import Keyed, scope
 from router.idempotency_redis import TAGS, RedisKeys
 from router.leases import StoreError

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from plat.errors import PlatError
 from plat.idempotency import Records, Request, Verdict
 from plat.tasks import cancel
-from router.idempotency import Claimed, Idempotency, Kept
+from router.claims import Claimed, Kept
+from router.idempotency import Idempotency
 from router.idempotency_key import Keyed
 from router.leases import StoreError
 from router.metrics import Metrics

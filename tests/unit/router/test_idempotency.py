@@ -7,7 +7,8 @@ import pytest
 
 from plat.errors import PlatError
 from plat.idempotency import LEASE_S
-from router.idempotency import ASK_S, LOOK_S, Claimed, Kept
+from router.claims import Claimed, Kept
+from router.idempotency import ASK_S, LOOK_S
 from router.idempotency_key import Keyed
 from tests.unit.router.idempotency_world import KEY, PATIENCE_S, Call, Link, World, end, play
 from tests.unit.router.virtual_time import run

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from plat.errors import PlatError
 from plat.idempotency import HOLD_S
-from router.idempotency import Kept
+from router.claims import Kept
 from tests.unit.router.idempotency_world import Call, Link, World, end, play
 from tests.unit.router.virtual_time import run
 
