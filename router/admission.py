@@ -15,8 +15,9 @@ from router.routes import RouteTable, no_version
 from router.streaming_only import of_a_page, unverified
 from router.target import Target
 
-Admitted = tuple[Route, RouteVersion, Identity | None, PermitBucket | None]
-"""The function a call is for, its version, who calls (None where anybody may), and whose permit it has.
+Admitted = tuple[Route, RouteVersion, Identity | None, PermitBucket | None, bytes]
+"""The function a call is for, its version, who calls (None where anybody may), whose permit it has, and what
+it is told of its limits of rate: lines of a head, each begun by CRLF.
 
 The permit is released when the call has ended.
 """
@@ -77,7 +78,7 @@ class Admission:
                 return bucket if wait_s < 0 and may_wait else _rate_limited("function", route, bucket, wait_s)
         if identity is not None and (route.token_rate is not None or route.token_max_in_flight is not None):
             return self._admit_caller(route, version, identity, now, may_wait, bucket)
-        return route, version, identity, None
+        return route, version, identity, None, b"" if bucket is None else bucket.told()
 
     def _admit_caller(
         self,
@@ -96,24 +97,18 @@ class Admission:
             if wait_s:
                 _put_back(function)
                 return bucket if wait_s < 0 and may_wait else _rate_limited("token", route, bucket, wait_s)
+        lines = b"" if function is None else function.told()
+        if bucket is not None:
+            lines += bucket.told()
         if route.token_max_in_flight is None:
-            return route, version, identity, None
+            return route, version, identity, None, lines
         permits = self._limiter.permits(route, identity.id, now)
         wait_s = permits.take(now)
         if wait_s:
             _put_back(function)
             _put_back(bucket)
             return permits if wait_s < 0 and may_wait else _too_many_in_flight(route, permits, wait_s)
-        return route, version, identity, permits
-
-    def told(self, route: Route, identity: Identity | None, now: float) -> bytes:
-        """What a call just admitted is told of its limits of rate: lines of a head, each begun by CRLF."""
-        lines = b""
-        if route.rate is not None:
-            lines = self._limiter.of_function(route, now).told()
-        if route.token_rate is not None and identity is not None:
-            lines += self._limiter.of_caller(route, identity.id, now).told()
-        return lines
+        return route, version, identity, permits, lines
 
     def _otherwise(
         self, route: Route, target: Target, authorization: str | None, now: float

@@ -90,11 +90,8 @@ class FastConnection(ClientConnection):
         if not isinstance(admitted, tuple):
             self._not_admitted(admitted, request, data, now)
             return
-        route, self._version, identity, self._permit = admitted
-        self._route = route
-        self._answer_id = self._call_id
-        if route.rate is not None or route.token_rate is not None:
-            self._answer_id += calls.admission.told(route, identity, now)
+        self._route, self._version, _, self._permit, lines = admitted
+        self._answer_id = self._call_id + lines if lines else self._call_id
         instance = calls.slots.take(self._version.id, now)
         if instance is None:
             self._wait_for_slot(now)

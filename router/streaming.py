@@ -111,11 +111,12 @@ class Streaming:
         body: EarlyBody | None = None,
     ) -> web.StreamResponse:
         """`body`, if it was read already. Raises PlatError."""
-        route, version, who, permit = await self._calls.admitted(target, request.headers.get("Authorization"))
+        admitted = await self._calls.admitted(target, request.headers.get("Authorization"))
+        route, version, who, permit, lines = admitted
         make = self._keyed if is_keyed(request) else self._plain
         call = make(request, target, route, version, call_id)
         call.caller = None if who is None else who.id
-        call.told = line_pairs(self._calls.admission.told(route, who, time.monotonic()))
+        call.told = line_pairs(lines)
         call.permit = permit
         call.page = page
         try:

@@ -178,11 +178,9 @@ def test_a_body_over_the_limit_is_refused_by_its_length(length: int | None, refu
 
 
 def test_who_is_admitted_is_told_of_each_limit_of_rate() -> None:
-    asked = admission(rate=1.0, token_rate=5.0)
-    admitted = asked.admit()
+    admitted = admission(rate=1.0, token_rate=5.0).admit()
     assert not isinstance(admitted, PlatError)
-    route, _, identity, _ = admitted
-    told = line_pairs(asked.admission.told(route, identity, NOW))
+    told = line_pairs(admitted[4])
     assert [value for name, value in told if name == b"RateLimit"] == [
         b'"function";r=1',
         b'"token";r=0;t=1',
@@ -190,7 +188,6 @@ def test_who_is_admitted_is_told_of_each_limit_of_rate() -> None:
 
 
 def test_without_a_limit_of_rate_nothing_is_told() -> None:
-    asked = admission(token_max_in_flight=1)
-    admitted = asked.admit()
+    admitted = admission(token_max_in_flight=1).admit()
     assert not isinstance(admitted, PlatError)
-    assert asked.admission.told(admitted[0], admitted[2], NOW) == b""
+    assert admitted[4] == b""
