@@ -1,6 +1,7 @@
 """One execution for one idempotency key: the rules that every store of keys keeps, and their reference.
 
-Decides only, time passed in. `router/idempotency.lua` is the same for Redis; one set of tests holds for both.
+Decides only, time passed in. `router/idempotency/idempotency.lua` is the same for Redis; one set of tests
+holds for both.
 
 A key is claimed before its call asks for an instance, begun before a byte of it is sent there, and done when
 its answer is stored. A claim that is not renewed can be taken over, for nothing was sent. What has begun is

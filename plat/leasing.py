@@ -1,6 +1,7 @@
 """Token buckets whose tokens are leased out beforehand: the rules that every store of limits keeps.
 
-Decides only, time passed in. `router/lease.lua` is the same for Redis; one set of tests holds for both.
+Decides only, time passed in. `router/limits/lease.lua` is the same for Redis; one set of tests holds for
+both.
 """
 
 from collections.abc import Iterable

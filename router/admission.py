@@ -7,10 +7,10 @@ from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from router.access.bearers import Bearers, NoBearers
 from router.access.identity import Identities, Identity
-from router.buckets import LeasedBucket
-from router.limits import Limiter
-from router.permits import PermitBucket
-from router.rate_headers import in_flight_headers, rate_headers
+from router.limits.buckets import LeasedBucket
+from router.limits.limiter import Limiter
+from router.limits.permits import PermitBucket
+from router.limits.rate_headers import in_flight_headers, rate_headers
 from router.routes import RouteTable, no_version
 from router.streaming_only import of_a_page, unverified
 from router.target import Target

@@ -14,10 +14,10 @@ from plat.logs import get_logger
 from plat.tasks import spawn
 from router.access.bearers import UnknownKeyError
 from router.admission import Admission, Admitted
-from router.buckets import LeasedBucket
 from router.feed import PoolLink
+from router.limits.buckets import LeasedBucket
+from router.limits.permits import PermitBucket
 from router.metrics import Metrics
-from router.permits import PermitBucket
 from router.slots import InstanceSlots, SlotTable
 from router.target import Target
 from router.upstream import UnreachableError, UpstreamConnection, connect

@@ -11,7 +11,6 @@ from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from plat.tasks import spawn
 from router.answers import Answer
-from router.buckets import LeasedBucket
 from router.calls import (
     CLIENT_GONE,
     SEES_AUTHORIZATION,
@@ -23,7 +22,8 @@ from router.calls import (
 from router.client_connection import CLOSED, IN_FLIGHT, WAITING, ClientConnection
 from router.clients import Clients
 from router.http1 import BadResponseError
-from router.permits import PermitBucket
+from router.limits.buckets import LeasedBucket
+from router.limits.permits import PermitBucket
 from router.recognise import Recognised
 from router.slots import InstanceSlots, Waiter
 from router.streaming_only import StreamingOnlyError
@@ -119,7 +119,7 @@ class FastConnection(ClientConnection):
         why.waiters.append(self)
 
     def resume(self, now: float) -> None:
-        """A token may be here (`router.buckets.Waiter`)."""
+        """A token may be here (`router.limits.buckets.Waiter`)."""
         if self._bucket is not None:
             self._bucket = None
             self._admit(self._request, b"", now)

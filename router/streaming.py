@@ -21,10 +21,10 @@ from router.access.signed_bodies import SignedBodies
 from router.calls import CLIENT_GONE, SEES_AUTHORIZATION, Calls, Held
 from router.exchange import Exchange, Sent, SilenceError, request_headers
 from router.http1 import BadResponseError, Headers, write_request_head
-from router.idempotency_key import is_keyed
+from router.idempotency.key import is_keyed
+from router.limits.permits import PermitBucket
+from router.limits.rate_headers import line_pairs
 from router.pace import LeastRate
-from router.permits import PermitBucket
-from router.rate_headers import line_pairs
 from router.request_body import EarlyBody, read_early
 from router.slots import InstanceSlots
 from router.target import Target, parse_target

@@ -24,7 +24,7 @@ from bench.schedule import Order
 from plat.feed import Route, RoutesPart, RouteVersion, decode_to_router, encode, whole_table
 from router.access.identity import Identities
 from router.admission import Admission
-from router.limits import Limiter
+from router.limits.limiter import Limiter
 from router.routes import RouteTable
 from router.target import LIVE, Target
 

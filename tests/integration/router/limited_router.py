@@ -16,11 +16,11 @@ import uvloop
 
 from plat.feed import Route, RouteVersion
 from plat.tasks import cancel, spawn
-from router.buckets import WAIT
-from router.leases import Leasing
-from router.limits import Limiter
+from router.limits.buckets import WAIT
+from router.limits.leases import Leasing
+from router.limits.limiter import Limiter
+from router.limits.redis_store import RedisStore
 from router.metrics import Metrics
-from router.redis_store import RedisStore
 
 STEP_S = 0.001
 

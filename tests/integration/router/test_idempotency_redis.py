@@ -11,11 +11,11 @@ import pytest
 
 from plat.idempotency import HOLD_S, Begin, Claim, Finish, Renew, State
 from plat.tasks import cancel, spawn
-from router.claims import Claimed, Kept
-from router.idempotency import ASK_S, Idempotency
-from router.idempotency_key import Keyed, scope
-from router.idempotency_redis import TAGS, RedisKeys
-from router.leases import StoreError
+from router.idempotency.claims import Claimed, Kept
+from router.idempotency.key import Keyed, scope
+from router.idempotency.keys import ASK_S, Idempotency
+from router.idempotency.redis_store import TAGS, RedisKeys
+from router.limits.leases import StoreError
 from router.metrics import Metrics
 from tests.integration.redis_server import RedisServer
 from tests.integration.router.test_redis_forms import as_bytes, free_port

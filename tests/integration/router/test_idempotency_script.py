@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plat.idempotency import LEASE_S, Begin, Claim, Finish, Records, Release, Renew, Request, Verdict
-from router.idempotency_redis import SCRIPT, arguments, read_verdict
+from router.idempotency.redis_store import SCRIPT, arguments, read_verdict
 from tests.integration.redis_server import RedisServer
 from tests.unit.plat.idempotency_contract import KEEP_S, LONG_S, START, IdempotencyContract, MakeStore
 

@@ -23,7 +23,7 @@ from plat.web import start_site
 from pool.feed import RouterLinks
 from pool.leases import Leases
 from router.feed import PoolLink
-from router.lease_store import PoolStore
+from router.limits.lease_store import PoolStore
 from tests.unit.plat.leasing_contract import LONG_S, START, LeasingContract, MakeStore, Step, World, scripts
 
 WAIT_S = 20.0

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plat.leasing import PERMITS, Answer, Ask, Buckets
-from router.redis_store import SCRIPT, arguments, read_answers
+from router.limits.redis_store import SCRIPT, arguments, read_answers
 from tests.integration.redis_server import RedisServer
 from tests.unit.plat.leasing_contract import (
     LONG_S,

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from plat.leasing import LEASE_TTL_S, Ask
-from router.leases import StoreError
-from router.redis_store import RedisStore
+from router.limits.leases import StoreError
+from router.limits.redis_store import RedisStore
 from tests.integration.redis_server import RedisServer
 from tests.integration.router.conftest import RunInstance, RunRouter
 from tests.integration.router.limited_router import read_log

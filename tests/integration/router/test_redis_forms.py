@@ -15,11 +15,11 @@ import redis
 from plat.feed import Route, RouteVersion
 from plat.leasing import LEASE_TTL_S, Ask
 from plat.tasks import cancel, spawn
-from router.buckets import WAIT
-from router.leases import TIMEOUT_S, Leasing, StoreError
-from router.limits import Limiter
+from router.limits.buckets import WAIT
+from router.limits.leases import TIMEOUT_S, Leasing, StoreError
+from router.limits.limiter import Limiter
+from router.limits.redis_store import RedisStore
 from router.metrics import Metrics
-from router.redis_store import RedisStore
 from tests.integration.redis_server import RedisServer
 
 pytestmark = pytest.mark.redis

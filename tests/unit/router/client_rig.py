@@ -12,7 +12,7 @@ from router.clients import Clients
 from router.downstream import ClientServer
 from router.fastpath import FastConnection
 from router.feed import PoolLink
-from router.limits import Limiter
+from router.limits.limiter import Limiter
 from router.metrics import Metrics
 from router.upstream import UpstreamConnection
 from tests.unit.router.heads import head

@@ -9,7 +9,7 @@ from plat.feed import Gone, Grant
 from router.admission import Admission
 from router.calls import Calls, Held, give_back, idle_connection
 from router.feed import PoolLink
-from router.limits import Limiter
+from router.limits.limiter import Limiter
 from router.metrics import Metrics
 from router.slots import InstanceSlots
 from router.upstream import UpstreamConnection

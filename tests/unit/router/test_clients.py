@@ -11,7 +11,7 @@ from router.calls import Calls
 from router.clients import REMEMBERED_HEADS, Clients
 from router.downstream import ClientServer
 from router.feed import PoolLink
-from router.limits import Limiter
+from router.limits.limiter import Limiter
 from router.metrics import Metrics
 
 HEAD = b"GET /function/f HTTP/1.1\r\nHost: example.org\r\n\r\n"

@@ -7,7 +7,7 @@ from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from plat.signing import Signing
 from router.admission import Admission, Admitted
-from router.limits import Limiter
+from router.limits.limiter import Limiter
 from router.routes import RouteTable
 from router.streaming_only import StreamingOnlyError
 from router.target import Target, parse_target

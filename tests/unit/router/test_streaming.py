@@ -14,7 +14,7 @@ from plat.feed import Faulted, Grant, Route, RouteVersion
 from router.admission import Admission
 from router.calls import Calls
 from router.feed import PoolLink
-from router.limits import Limiter
+from router.limits.limiter import Limiter
 from router.metrics import Metrics
 from router.pace import LeastRate
 from router.slots import InstanceSlots

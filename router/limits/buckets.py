@@ -1,0 +1,321 @@
+"""The tokens of one limit that this router has leased, and what a call is told. Decides only, in O(1).
+
+A call spends a token that is here already; `router.limits.leases` fetches and returns them in the background.
+What may be spent is decided by the store (`plat.leasing`), never here.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol
+from zlib import crc32
+
+from plat.leasing import LEASE_TTL_S, RESERVE, Answer, Ask
+from router.limits.rate_headers import LimitLines
+from router.limits.shares import AWAY_RETRY_S, Share
+
+HOLD_S: Final = LEASE_TTL_S * 0.9
+"""A lease is used until so long after it was asked for: it ends here before it ends in the store."""
+
+AHEAD_S: Final = 0.1
+"""Tokens for so long are leased ahead, at the pace of the calls; renewed at half."""
+
+SMALL_RATE: Final = 10.0
+SMALL_BURST: Final = 8
+"""Below either nothing is leased ahead: no token lies at one router while another refuses a call for it."""
+
+WAIT_S: Final = 0.05
+"""A call of a small limit waits this long for a token that is due, instead of being refused."""
+
+WAITERS_LIMIT: Final = 1000
+"""Calls that may wait for the first word of one limit's store."""
+
+IDLE_S: Final = 1.0
+"""Tokens that were not used for so long go back."""
+
+FORGET_S: Final = 60.0
+"""A bucket without tokens that nobody asked for is forgotten."""
+
+WAIT: Final = -1.0
+"""The answer to a call: its token may be on its way, put yourself among the waiters."""
+
+_ALWAYS = 1 << 60
+KNOWN_LONG_S: Final = 1e9
+"""Longer than any store remembers."""
+
+
+class Waiter(Protocol):
+    """A call that waits for a token. `resume`: ask again, now."""
+
+    def resume(self, now: float) -> None: ...
+
+
+class LeaseRequests:
+    """What buckets have to say to the store, and whether it answers. `part` of `parts`: this router."""
+
+    def __init__(self, part: int, parts: int) -> None:
+        self.part = part
+        self.parts = parts
+        self.away_since = -1.0
+        """Since when the store does not answer; below 0: it does."""
+        self.wanting: dict[str, LeasedBucket] = {}
+        """Those that have something to say to the store."""
+        self.wake: Callable[[float], None] = _nobody
+        """Told when there is something to say at that time."""
+
+    def wants(self, bucket: "LeasedBucket", at: float) -> None:
+        bucket.asked_at = at
+        self.wanting[bucket.key] = bucket
+        self.wake(at)
+
+
+class LeasedBucket:
+    """What this router has of one limit."""
+
+    __slots__ = (
+        "_base",
+        "_known_at",
+        "_low",
+        "_pace",
+        "_refused",
+        "_refused_at",
+        "_requests",
+        "_scarce",
+        "_sent_held",
+        "_sent_tokens",
+        "_settled_at",
+        "_share",
+        "_share_until",
+        "_unpaid",
+        "_unpaid_sent",
+        "_wanted",
+        "asked_at",
+        "burst",
+        "closed",
+        "due",
+        "in_use",
+        "key",
+        "left",
+        "lines",
+        "rate",
+        "source",
+        "spent_at",
+        "tokens",
+        "until",
+        "waiters",
+    )
+
+    def __init__(self, requests: LeaseRequests, key: str, known_at: float, now: float) -> None:
+        self._requests = requests
+        self.key = key
+        self.source: object = None
+        """What the limit was read from: as long as it is the same object, so is the limit."""
+        self.rate = 0.0
+        self.burst = 0
+        self.closed = False
+        self.tokens = 0
+        self.until = 0.0
+        self.spent_at = now
+        self._refused_at = now
+        self.in_use = 0
+        """Of permits: those that calls have."""
+        self.due = 0.0
+        """No token before this time, says the store."""
+        self.left = 0
+        """What the store had left when it last spoke."""
+        self.lines: LimitLines
+        """Set with the limit."""
+        self.asked_at = 0.0
+        """Ask the store, but not before this time."""
+        self.waiters: deque[Waiter] = deque()
+        self._low = _ALWAYS
+        """At so many tokens it is time to ask for more; -1: that is done."""
+        self._base = 0
+        """Tokens when the store last spoke."""
+        self._refused = 0
+        """Calls since then that had no token."""
+        self._settled_at = now
+        self._pace = 0.0
+        self._sent_tokens = 0
+        self._sent_held = 0
+        self._wanted = 0
+        self._scarce = False
+        """Whether the store had less than was wanted: then no call waits for its next word."""
+        self._known_at = known_at
+        self._unpaid = False
+        self._unpaid_sent = False
+        self._share = Share(crc32(key.encode()))
+        self._share_until = 0.0
+
+    # --- calls
+
+    def take(self, now: float) -> float:
+        """0: admitted. More: refused, with the seconds until it is worth another try. WAIT."""
+        tokens = self.tokens
+        if tokens > 0 and now < self.until:
+            self.tokens = tokens - 1
+            self.spent_at = now
+            if tokens <= self._low:
+                self._ask(now)
+            return 0.0
+        return self._without_token(now)
+
+    def put_back(self) -> None:
+        """The token just taken is not needed: another limit refused the call."""
+        self.tokens += 1
+
+    def told(self) -> bytes:
+        """What a call just admitted is told. An estimate: the store leases to others meanwhile."""
+        return self.lines.of(self.tokens + self.left)
+
+    def _without_token(self, now: float) -> float:
+        self._refused += 1
+        self._refused_at = now
+        if self._requests.away_since >= 0 or now < self._share_until:
+            return self._take_share(now)
+        if now < self.due:
+            return self._until_due(now)
+        self._ask(now)
+        if len(self.waiters) >= WAITERS_LIMIT or (self._scarce and not self.is_small):
+            return 1 / self.rate if self.rate else AWAY_RETRY_S
+        return WAIT
+
+    def _until_due(self, now: float) -> float:
+        wait_s = self.due - now
+        if wait_s > WAIT_S or not self.is_small or len(self.waiters) > WAIT_S * self.rate:
+            return wait_s
+        self._ask(self.due)
+        return WAIT
+
+    @property
+    def is_small(self) -> bool:
+        return self.rate < SMALL_RATE or self.burst < SMALL_BURST
+
+    def _ask(self, at: float) -> None:
+        self._low = -1
+        self._requests.wants(self, at)
+
+    # --- while the store is away, or has forgotten who has what
+
+    def begin_share(self, now: float) -> None:
+        self._share.begin(now)
+        self.left = 0
+
+    def end_share(self, now: float) -> bool:
+        """The store is back. Whether it has to be told something."""
+        if now >= self._share_until:
+            self._share.end()
+        return self._unpaid
+
+    def _take_share(self, now: float) -> float:
+        """This router's part of the limit."""
+        if self.closed:
+            return max(AWAY_RETRY_S, self._share_until - now)
+        self._share.begin(self._requests.away_since)  # of a bucket made since then
+        wait_s = self._share.take(self.rate, self.burst, self._requests.part, self._requests.parts, now)
+        if not wait_s:
+            self._unpaid = self._unpaid or now >= self._share_until
+        return wait_s
+
+    # --- the store
+
+    def ask(self, now: float, rtt_s: float, *, give_all_back: bool = False) -> Ask:
+        """What to tell the store now. What is given back is gone from here at once."""
+        self._note_pace(now)
+        if now >= self.until:
+            self.tokens = 0
+        ahead, most = (0, 0) if give_all_back or self.is_idle(now) else self._target(rtt_s)
+        returned = max(0, self.tokens - most)
+        self.tokens -= returned
+        self._low = -1
+        self._wanted = 0 if give_all_back else max(0, ahead + len(self.waiters) - self.tokens)
+        self._sent_tokens = self.tokens
+        self._sent_held = self.tokens + self.in_use
+        self._unpaid_sent = self._unpaid
+        return Ask(
+            key=self.key,
+            rate=self.rate,
+            burst=self.burst,
+            held=self._sent_held,
+            returned=returned,
+            want=self._wanted,
+            spent_ago_s=max(0.0, now - self.spent_at),
+            known_s=min(KNOWN_LONG_S, now - self._known_at),
+            unpaid=self._unpaid,
+        )
+
+    def _note_pace(self, now: float) -> None:
+        """Calls a second of late, refused ones too."""
+        elapsed_s = max(1e-3, now - self._settled_at)
+        pace = (self._base - self.tokens + self._refused) / elapsed_s
+        self._pace += (pace - self._pace) * min(1.0, elapsed_s / AHEAD_S)
+
+    def _target(self, rtt_s: float) -> tuple[int, int]:
+        """How many tokens to have here, and at most."""
+        if self.is_small:
+            return 0, 0
+        ahead = min(self._pace, self.rate) * (AHEAD_S + 2 * rtt_s)
+        target = max(1, int(min(ahead, self.burst / RESERVE)))
+        return target, 2 * target
+
+    def settle(self, answer: Answer, sent_at: float, now: float) -> None:
+        """What the store says to the last `ask`."""
+        if answer.lease < 0:
+            self.unheard()
+            return
+        self._lease(answer)
+        self.until = sent_at + HOLD_S
+        self.left = int(answer.left)
+        self.due = now + answer.wait_s if not self.tokens else 0.0
+        self._scarce = answer.lease - self._sent_held < self._wanted and answer.wait_s > 0
+        self._base = self.tokens
+        self._refused = 0
+        self._settled_at = now
+        self._low = _ALWAYS if self.is_small else max(1, self.tokens // 2)
+        if self._unpaid_sent:
+            self._unpaid = self._unpaid_sent = False
+        self._note_forgotten(answer.forgotten_s, sent_at, now)
+
+    def unheard(self) -> None:
+        """No answer came: the next call may ask again."""
+        self._low = _ALWAYS
+
+    def _lease(self, answer: Answer) -> None:
+        """Less what was spent since it was asked."""
+        self.tokens = max(0, answer.lease - (self._sent_tokens - self.tokens))
+
+    def _note_forgotten(self, forgotten_s: float, sent_at: float, now: float) -> None:
+        if forgotten_s > 0:
+            self.begin_share(now)
+            self._share_until = sent_at + forgotten_s
+        else:
+            self._share.end()
+            self._share_until = 0.0
+
+    def resume_waiters(self, now: float) -> None:
+        """In the order they came; who is not served may wait again."""
+        waiting, self.waiters = self.waiters, deque()
+        for waiter in waiting:
+            waiter.resume(now)
+
+    def leave(self, waiter: Waiter) -> None:
+        if waiter in self.waiters:
+            self.waiters.remove(waiter)
+
+    # --- time
+
+    def needs_word(self, now: float) -> bool:
+        """Whether a lease has to be renewed, or lies idle."""
+        if not self.tokens and not self.in_use:
+            return False
+        return self.until - now < HOLD_S / 2 or (self.tokens > 0 and self.is_idle(now))
+
+    def is_idle(self, now: float) -> bool:
+        return now - max(self.spent_at, self._refused_at) >= IDLE_S
+
+    def is_forgettable(self, now: float) -> bool:
+        unused = not self.tokens and not self.in_use and not self.waiters and not self._unpaid
+        return unused and now - max(self.spent_at, self._refused_at) >= FORGET_S
+
+
+def _nobody(at: float) -> None:
+    """Nobody fetches tokens: there is no store yet."""

@@ -1,0 +1,113 @@
+"""The limits of all functions and callers at this router: which bucket is whose. Decides only."""
+
+from collections.abc import Callable
+
+from plat.feed import Route
+from plat.leasing import PERMITS
+from router.limits.buckets import KNOWN_LONG_S, LeasedBucket, LeaseRequests
+from router.limits.permits import PermitBucket
+from router.limits.rate_headers import LimitLines
+
+
+class Limiter(LeaseRequests):
+    """The buckets of all limits. `part` of `parts` is this router among all."""
+
+    def __init__(self, part: int = 0, parts: int = 1) -> None:
+        super().__init__(part, parts)
+        self._functions: dict[str, LeasedBucket] = {}
+        self._callers: dict[tuple[str, str], LeasedBucket] = {}
+        self._permits: dict[tuple[str, str], PermitBucket] = {}
+        self._appeared: dict[str, float] = {}
+
+    # --- the limits of a route
+
+    def of_function(self, route: Route, now: float) -> LeasedBucket:
+        """`route.rate` is set."""
+        bucket = self._functions.get(route.name)
+        if bucket is None or bucket.source is not route:
+            assert route.rate is not None
+            if bucket is None:
+                bucket = LeasedBucket(self, f"f:{route.name}", self._known_at(route.name), now)
+                self._functions[route.name] = bucket
+            _bind(bucket, route, "function", route.rate, route.burst or default_burst(route.rate))
+        return bucket
+
+    def of_caller(self, route: Route, caller: str, now: float) -> LeasedBucket:
+        """`route.token_rate` is set."""
+        bucket = self._callers.get((route.name, caller))
+        if bucket is None or bucket.source is not route:
+            assert route.token_rate is not None
+            if bucket is None:
+                bucket = LeasedBucket(self, f"t:{route.name}:{caller}", self._known_at(route.name), now)
+                self._callers[route.name, caller] = bucket
+            burst = route.token_burst or default_burst(route.token_rate)
+            _bind(bucket, route, "token", route.token_rate, burst)
+        return bucket
+
+    def permits(self, route: Route, caller: str, now: float) -> PermitBucket:
+        """`route.token_max_in_flight` is set."""
+        bucket = self._permits.get((route.name, caller))
+        if bucket is None or bucket.source is not route:
+            assert route.token_max_in_flight is not None
+            if bucket is None:
+                bucket = PermitBucket(self, f"p:{route.name}:{caller}", self._known_at(route.name), now)
+                self._permits[route.name, caller] = bucket
+            _bind(bucket, route, "in-flight", PERMITS, route.token_max_in_flight)
+        return bucket
+
+    def appeared(self, name: str, now: float) -> None:
+        """A function that was not there before: no store can have forgotten leases of its limits."""
+        self._appeared[name] = now
+
+    def _known_at(self, name: str) -> float:
+        return self._appeared.get(name, -KNOWN_LONG_S)
+
+    # --- the store
+
+    def buckets(self) -> list[LeasedBucket]:
+        return [*self._functions.values(), *self._callers.values(), *self._permits.values()]
+
+    def went_away(self, now: float) -> None:
+        """The store does not answer: who waits for it gets what this router may give."""
+        if self.away_since < 0:
+            self.away_since = now
+        for bucket in self.buckets():
+            bucket.begin_share(now)
+            bucket.resume_waiters(now)
+
+    def came_back(self, now: float) -> None:
+        if self.away_since < 0:
+            return
+        self.away_since = -1.0
+        for bucket in self.buckets():
+            if bucket.end_share(now):
+                self.wants(bucket, now)
+
+    # --- time
+
+    def tick(self, now: float, exists: Callable[[str], bool]) -> None:
+        """Renew what is about to end, return what is idle, forget what is gone."""
+        for bucket in self.buckets():
+            if bucket.needs_word(now):
+                self.wants(bucket, now)
+        for name in [name for name in self._functions if not exists(name)]:
+            del self._functions[name]  # its tokens end with their lease
+        for name in [name for name in self._appeared if not exists(name)]:
+            del self._appeared[name]
+        for key in [key for key, bucket in self._callers.items() if bucket.is_forgettable(now)]:
+            del self._callers[key]
+        for key in [key for key, bucket in self._permits.items() if bucket.is_forgettable(now)]:
+            del self._permits[key]
+
+
+def default_burst(rate: float) -> int:
+    """One second's worth."""
+    return max(1, round(rate))
+
+
+def _bind(bucket: LeasedBucket, route: Route, name: str, rate: float, burst: int) -> None:
+    bucket.source = route
+    bucket.rate, bucket.burst = rate, burst
+    if rate != PERMITS:
+        bucket.lines = LimitLines(name, rate, burst)
+    bucket.closed = route.limit_fail == "closed"

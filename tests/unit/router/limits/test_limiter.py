@@ -1,0 +1,140 @@
+"""The limits of a router: never more calls than there may be, whatever happens; and which bucket is whose."""
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from router.limits.limiter import Limiter, default_burst
+from tests.unit.router.limits.lease_rig import START, Routers, a_route, take
+from tests.unit.router.limits.lease_story import (
+    ALL,
+    FLOOD,
+    MODERATE,
+    OF_LINKS,
+    OF_ROUTERS,
+    OF_THE_STORE,
+    Chapter,
+    World,
+    stories,
+)
+
+counts = st.sampled_from([1, 2, 2, 3, 4])
+rates = st.sampled_from([0.5, 3.0, 12.0, 12.0, 12.0, 40.0])
+bursts = st.sampled_from([1, 3, 5, 8, 8, 12, 12, 20, 40])
+examples = settings(max_examples=150, deadline=None)
+
+SPENT_WHILE_ASKED = [
+    Chapter("slow", 0, 1, ALL, MODERATE),
+    Chapter("slow", 1, 1, ALL, MODERATE),
+    Chapter("calls", 0, 32, ALL, MODERATE),
+    Chapter("calls", 0, 30, ALL, 0),
+    Chapter("calls", 0, 2, ALL, FLOOD),
+    Chapter("calls", 0, 28, ALL, MODERATE),
+]
+HELD_AND_THEN_SPENT = [
+    Chapter("slow", 0, 1, ALL, MODERATE),
+    Chapter("slow", 1, 1, ALL, MODERATE),
+    Chapter("calls", 0, 32, ALL, MODERATE),
+    Chapter("calls", 0, 36, ALL, 0),
+    Chapter("calls", 0, 1, ALL, FLOOD),
+    Chapter("calls", 0, 4, ALL, 0),
+]
+CUT_AND_HEARD_AGAIN = [
+    Chapter("cut", 0, 1, ALL, 0),
+    Chapter("fast", 0, 1, ALL, MODERATE),
+    Chapter("calls", 0, 33, ALL, MODERATE),
+    Chapter("joined", 0, 1, ALL, 0),
+    Chapter("calls", 0, 31, ALL, FLOOD),
+]
+"""Stories that a wrong rule fails in, and that are rarely drawn."""
+
+
+@examples
+@given(counts, rates, bursts, stories([*OF_ROUTERS, *OF_THE_STORE]))
+@example(2, 12.0, 8, SPENT_WHILE_ASKED)
+@example(2, 12.0, 8, HELD_AND_THEN_SPENT)
+def test_never_more_than_the_limit_whoever_dies(
+    count: int, rate: float, burst: int, story: list[Chapter]
+) -> None:
+    """The store too, with all that it knew; requests may be slow, but none is lost."""
+    world = World(count, rate, burst)
+    world.play(story)
+    assert world.over(world.admitted) <= 1e-3
+
+
+@examples
+@given(counts, rates, bursts, stories([*OF_ROUTERS, *OF_THE_STORE, *OF_LINKS]))
+def test_who_is_cut_off_from_a_store_that_lives_admits_its_part_besides(
+    count: int, rate: float, burst: int, story: list[Chapter]
+) -> None:
+    """And not a call too many otherwise: of leases, of parts, of all but the parts of those who were cut."""
+    world = World(count, rate, burst)
+    world.play(story)
+    assert world.over(each for each in world.admitted if each.leased) <= 1e-3
+    assert world.over(each for each in world.admitted if not each.leased) <= 1e-3
+    assert world.over(each for each in world.admitted if each.leased or not each.cut) <= 1e-3
+
+
+@examples
+@given(rates, bursts, stories(["calls", *OF_THE_STORE, *OF_LINKS]))
+@example(3.0, 5, CUT_AND_HEARD_AGAIN)
+def test_a_router_that_is_alone_is_never_over_the_limit_as_long_as_it_lives(
+    rate: float, burst: int, story: list[Chapter]
+) -> None:
+    """However often it loses the store: what it admits meanwhile is told."""
+    world = World(1, rate, burst)
+    world.play(story)
+    assert world.over(world.admitted) <= 1e-3
+
+
+@examples
+@given(counts, rates, bursts, stories([*OF_ROUTERS, *OF_THE_STORE, *OF_LINKS]))
+def test_closed_there_are_only_leases(count: int, rate: float, burst: int, story: list[Chapter]) -> None:
+    world = World(count, rate, burst, limit_fail="closed")
+    world.play(story)
+    assert all(each.leased for each in world.admitted)
+    assert world.over(world.admitted) <= 1e-3
+
+
+# --- the table
+
+
+def test_callers_have_limits_of_their_own() -> None:
+    routers, route = Routers(), a_route(token_rate=0.001, token_burst=1)
+    for caller in ("a", "b"):
+        bucket = routers.limiters[0].of_caller(route, caller, START)
+        assert take(routers, bucket, START)
+        assert not take(routers, bucket, START)
+
+
+def test_a_changed_limit_takes_effect() -> None:
+    limiter = Limiter()
+    bucket = limiter.of_function(a_route(1, 2), START)
+    again = limiter.of_function(a_route(3), START)
+    assert again is bucket
+    assert (bucket.rate, bucket.burst) == (3, 3)
+
+
+def test_buckets_of_functions_that_are_gone_and_of_callers_long_silent_are_forgotten() -> None:
+    limiter = Limiter()
+    limiter.of_function(a_route(1), START)
+    limiter.of_caller(a_route(token_rate=1), "a", START)
+    limiter.permits(a_route(token_max_in_flight=1), "a", START)
+    limiter.tick(START + 1, lambda _: True)
+    assert len(limiter.buckets()) == 3
+    limiter.tick(START + 100, lambda _: False)
+    assert limiter.buckets() == []
+
+
+def test_a_function_that_appeared_is_known_since_then() -> None:
+    limiter = Limiter()
+    limiter.appeared("f", START)
+    young = limiter.of_function(a_route(1), START + 5).ask(START + 5, 0.0)
+    old = limiter.of_function(a_route(1, name="g"), START + 5).ask(START + 5, 0.0)
+    assert young.known_s == pytest.approx(5)
+    assert old.known_s >= 1e8
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(0.1, 1), (1, 1), (10, 10), (2.6, 3)])
+def test_the_default_burst_is_a_second_s_worth(rate: float, burst: int) -> None:
+    assert default_burst(rate) == burst
