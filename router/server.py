@@ -16,7 +16,7 @@ from plat.logs import get_logger
 from plat.settings import Settings
 from plat.tasks import cancel, spawn
 from plat.web import call_id_of, problem_response, start_site
-from router import compiled
+from router import compiled, memory
 from router.access.bearers import Bearers, NoBearers
 from router.admission import Admission
 from router.calls import Calls
@@ -245,6 +245,7 @@ async def serve(settings: Settings, stop: asyncio.Event, *, index: int = 0) -> N
     Raises OSError if the port cannot be had, PlatError if compiled modules are not those of their sources.
     """
     compiled.check()
+    memory.keep_freed()
     router = Router(settings, index)
     leasing = spawn(router.leasing.run(), "leases")
     tasks = [spawn(router.link.run(), "pool link"), spawn(router.tick(), "router tick")]
