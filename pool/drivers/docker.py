@@ -229,8 +229,9 @@ class DockerDriver:
 
     async def _take(self, name: str, summary: Json) -> None:
         """Watch a container that runs; clear away one that does not, and tell of it if we watched it."""
-        if summary["State"] == "created":  # by a pool that was killed before it could start it
-            await self._engine.remove(summary["Id"])
+        if summary["State"] == "created":
+            if name not in self._instances:  # else it was started since it was listed
+                await self._engine.remove(summary["Id"])  # a pool was killed before it could start it
         elif summary["State"] in spec.RUNS and name not in self._instances:
             running = spec.ours(summary, self._folders.runs)
             if running.kind is not None and self._folders.has_code(name):

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from plat.errors import PlatError
+from plat.tasks import spawn
 from pool.drivers import docker_network, docker_spec
 from pool.drivers.docker import DockerDriver
 from pool.health import wait_ready
@@ -363,3 +364,34 @@ async def test_one_that_belongs_to_another_platform_is_left_to_it(
             "--label=plat.function=hand", "--label=plat.owner=another", command="import time; time.sleep(60)"
         )
         assert [each for each in await driver.list() if each.function == "hand"] == []
+
+
+async def test_one_that_was_started_while_the_machine_was_listed_stays(
+    docker_platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The listing saw it created; by the time it is looked at, it runs."""
+    async with docker_platform.open() as driver:
+        assert isinstance(driver, DockerDriver)
+        engine = driver._engine
+        start, listing = engine.start, engine.list
+        listed = asyncio.Event()
+
+        async def start_when_listed(container: str) -> None:
+            await listed.wait()
+            await start(container)
+
+        async def list_slowly(*labels: str, everything: bool) -> list[dict[str, Any]]:
+            found = await listing(*labels, everything=everything)
+            if everything and any(each["State"] == "created" for each in found):
+                listed.set()
+                await starting
+            return found
+
+        monkeypatch.setattr(engine, "start", start_when_listed)
+        monkeypatch.setattr(engine, "list", list_slowly)
+        starting = spawn(driver.start(docker_platform.order()), "start")
+        while not listed.is_set():
+            await driver.list()
+        running = await starting
+        assert [each.instance for each in await driver.list()] == [running.instance]
+        await driver.stop(running.instance, grace_s=5)
