@@ -171,11 +171,14 @@ class DockerDriver:
         if found is None:
             return
         found.stopping = True
+        found.stops += 1
         try:
             await self._engine.stop(found.container, math.ceil(grace_s))
             await self._finish(found)
         except EngineRefusalError as error:
             raise refusals.refused(error, f"stop instance {instance}") from error
+        finally:
+            found.stops -= 1
 
     async def _known(self, instance: str) -> DockerInstance:
         found = await self._find(instance)
@@ -290,8 +293,13 @@ class DockerDriver:
             task.add_done_callback(self._finishing.discard)
 
     async def _try_to_finish(self, instance: DockerInstance) -> None:
-        """What fails here is done again by the listing after the gap."""
+        """What fails here is done again by the listing after the gap.
+
+        A container removed while the engine still stops it may leave an endpoint on its network for ever.
+        """
         await instance.launched.wait()
+        if instance.stops:
+            return
         try:
             await self._finish(instance)
         except (PlatError, EngineRefusalError) as error:

@@ -13,6 +13,8 @@ class DockerInstance:
         self.container = container
         self.stopping = False
         """Its end was asked for: nobody is told of it."""
+        self.stops = 0
+        """Requests to the engine that stop it, under way: whoever made one finishes it."""
         self.launched = asyncio.Event()
         """Set when `start` has returned it: its end is not told before."""
         self.out_of_memory = asyncio.Event()
