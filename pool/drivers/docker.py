@@ -31,6 +31,9 @@ log = get_logger(__name__)
 
 list_ = list  # inside the class, the name is the driver's method
 
+FINISH_AGAIN_S = (0.1, 0.5, 2.5)
+"""A busy engine refuses to remove a container that it is still renaming or taking down."""
+
 NAMING_S = 1.0
 """How long `close` waits for the engine to note whose an instance has become."""
 
@@ -293,17 +296,22 @@ class DockerDriver:
             task.add_done_callback(self._finishing.discard)
 
     async def _try_to_finish(self, instance: DockerInstance) -> None:
-        """What fails here is done again by the listing after the gap.
+        """What fails to the last is done again by the next listing.
 
         A container removed while the engine still stops it may leave an endpoint on its network for ever.
         """
         await instance.launched.wait()
-        if instance.stops:
-            return
-        try:
-            await self._finish(instance)
-        except (PlatError, EngineRefusalError) as error:
-            log.warning("clearing away is put off", instance=instance.running.instance, error=str(error))
+        for wait_s in FINISH_AGAIN_S:
+            if instance.stops:
+                return
+            try:
+                await self._finish(instance)
+            except (PlatError, EngineRefusalError) as error:
+                name = instance.running.instance
+                log.warning("clearing away is put off", instance=name, error=str(error), again_s=wait_s)
+                await asyncio.sleep(wait_s)
+            else:
+                return
 
     async def _finish(self, instance: DockerInstance) -> None:
         """Read why and the last lines, remove the container, tell of it. Once, however many call it."""
