@@ -112,6 +112,8 @@ class PlatError(Exception):
         self.code = code
         self.detail = detail
         self.retry_after_s = retry_after_s
+        self.retry_after = None if retry_after_s is None else retry_after_value(retry_after_s)
+        """The header's value."""
         self.reason = reason
         self.traceback = traceback
 

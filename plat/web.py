@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import ClientSession, UnixConnector, web
 
 from plat.address import Address
-from plat.errors import PlatError, retry_after_value
+from plat.errors import PlatError
 from plat.logs import get_logger
 
 log = get_logger(__name__)
@@ -36,8 +36,8 @@ def new_call_id() -> str:
 def problem_headers(error: PlatError, call_id: str) -> dict[str, str]:
     """All headers of a problem answer but its length and the connection's."""
     headers = {"Content-Type": PROBLEM_CONTENT_TYPE, CALL_ID_HEADER: call_id, "Server": SERVER}
-    if error.retry_after_s is not None:
-        headers["Retry-After"] = retry_after_value(error.retry_after_s)
+    if error.retry_after is not None:
+        headers["Retry-After"] = error.retry_after
     headers.update(error.headers)
     if error.status == 401:
         headers.setdefault("WWW-Authenticate", 'Bearer realm="plat"')

@@ -10,7 +10,6 @@ from router.access.identity import Identities, Identity
 from router.limits.buckets import LeasedBucket
 from router.limits.limiter import Limiter
 from router.limits.permits import PermitBucket
-from router.limits.rate_headers import in_flight_headers, rate_headers
 from router.routes import RouteTable, no_version
 from router.streaming_only import of_a_page, unverified
 from router.target import Target
@@ -21,9 +20,6 @@ it is told of its limits of rate: lines of a head, each begun by CRLF.
 
 The permit is released when the call has ended.
 """
-
-_UNKNOWN_S = 1.0
-"""What a call is told to wait where no store has said a word in time."""
 
 
 class Admission:
@@ -75,7 +71,7 @@ class Admission:
             bucket = self._limiter.of_function(route, now)
             wait_s = bucket.take(now)
             if wait_s:
-                return bucket if wait_s < 0 and may_wait else _rate_limited("function", route, bucket, wait_s)
+                return bucket if wait_s < 0 and may_wait else bucket.answers.refusal(wait_s)
         if identity is not None and (route.token_rate is not None or route.token_max_in_flight is not None):
             return self._admit_caller(route, version, identity, now, may_wait, bucket)
         return route, version, identity, None, b"" if bucket is None else bucket.told()
@@ -96,7 +92,7 @@ class Admission:
             wait_s = bucket.take(now)
             if wait_s:
                 _put_back(function)
-                return bucket if wait_s < 0 and may_wait else _rate_limited("token", route, bucket, wait_s)
+                return bucket if wait_s < 0 and may_wait else bucket.answers.refusal(wait_s)
         lines = b"" if function is None else function.told()
         if bucket is not None:
             lines += bucket.told()
@@ -107,7 +103,7 @@ class Admission:
         if wait_s:
             _put_back(function)
             _put_back(bucket)
-            return permits if wait_s < 0 and may_wait else _too_many_in_flight(route, permits, wait_s)
+            return permits if wait_s < 0 and may_wait else permits.answers.refusal(wait_s)
         return route, version, identity, permits, lines
 
     def _otherwise(
@@ -141,23 +137,3 @@ def _forbidden(name: str) -> PlatError:
 def _put_back(bucket: LeasedBucket | None) -> None:
     if bucket is not None:
         bucket.put_back()
-
-
-def _rate_limited(policy: str, route: Route, bucket: LeasedBucket, wait_s: float) -> PlatError:
-    wait_s = wait_s if wait_s > 0 else _UNKNOWN_S
-    whose = "" if policy == "function" else " of one token"
-    return PlatError(
-        "rate_limited",
-        f'"{route.name}" takes {bucket.rate:g} calls a second{whose}; that is reached.',
-        retry_after_s=wait_s,
-        headers=rate_headers(policy, bucket.rate, bucket.burst, wait_s),
-    )
-
-
-def _too_many_in_flight(route: Route, permits: PermitBucket, wait_s: float) -> PlatError:
-    return PlatError(
-        "too_many_in_flight",
-        f'"{route.name}" takes {permits.burst} calls of one token at a time; so many are in flight.',
-        retry_after_s=wait_s if wait_s > 0 else _UNKNOWN_S,
-        headers=in_flight_headers(permits.burst),
-    )

@@ -5,7 +5,7 @@ Heads are parsed by `http1.parse_head`, bodies by its readers: the streaming pat
 
 from typing import NamedTuple
 
-from plat.errors import PlatError, retry_after_value
+from plat.errors import PlatError
 from plat.web import problem_body, problem_headers
 from router.http1 import (
     INTERIM_LIMIT,
@@ -98,13 +98,12 @@ class Refusals:
         self._known: dict[tuple[object, ...], list[bytes]] = {}
 
     def of(self, error: PlatError, call_id: bytes, *, is_head: bool, close: bool) -> bytes:
-        retry_after = None if error.retry_after_s is None else retry_after_value(error.retry_after_s)
         key = (
             error.code,
             error.detail,
             error.reason,
             error.headers,
-            retry_after,
+            error.retry_after,
             len(call_id),
             is_head,
             close,

@@ -90,7 +90,7 @@ class Calls:
             turn = Turn(self, target, authorization, may_wait=waits < WAITS_LIMIT)
             admitted = await turn.at(admitted)
         if isinstance(admitted, PlatError):
-            raise admitted
+            raise admitted.with_traceback(None)  # it may be shared
         return admitted
 
     def function_label(self, name: str) -> str:

@@ -6,6 +6,7 @@ bytes, on the same connection. Knows no function and no instance: what a call do
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from typing import Final, cast
 
 from plat.errors import PlatError
@@ -31,7 +32,7 @@ DRAINING: Final = 4
 CLOSED: Final = 5
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(ABC, asyncio.Protocol):
     """Reads; what follows a complete request is a subclass's."""
 
     __slots__ = (
@@ -64,25 +65,25 @@ class ClientConnection(asyncio.Protocol):
 
     # --- the call (a subclass's)
 
+    @abstractmethod
     def _begin(self, request: Recognised, data: bytes) -> None:
         """A request is complete. `data`: all that has come, from the request on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _left(self, state: int) -> None:
         """The client has gone, in the middle of a call."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _call_late(self) -> None:
         """The deadline of a call has passed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _pause_answer(self) -> None:
         """The client does not take what is written."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _resume_answer(self) -> None:
         """It does again, in the middle of an answer."""
-        raise NotImplementedError
 
     # --- asyncio.Protocol
 

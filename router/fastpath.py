@@ -125,15 +125,15 @@ class FastConnection(ClientConnection):
             self._admit(self._request, b"", now)
 
     def _wait_for_slot(self, now: float) -> None:
-        future: asyncio.Future[InstanceSlots] = asyncio.get_running_loop().create_future()
-        waiter = self._clients.calls.slots.wait(self._version.id, future, now)
+        new_future = asyncio.get_running_loop().create_future
+        waiter = self._clients.calls.slots.wait(self._version.id, now, new_future)
         if isinstance(waiter, PlatError):
             self._refuse(waiter, self._route.name)
             return
         self._waiter = waiter
         self._state = WAITING
         self.deadline = now + self._clients.calls.queue_timeout_s
-        future.add_done_callback(self._served)
+        waiter.future.add_done_callback(self._served)
 
     def _served(self, future: "asyncio.Future[InstanceSlots]") -> None:
         """A slot, or the reason why there is none; whoever left meanwhile has given it back."""

@@ -13,7 +13,12 @@ from plat.errors import PlatError
 from plat.feed import Faulted, FromRouter, Grant, Held, Reclaim, Returned
 from router.overload import Load
 
-TOO_MANY = "More calls come than the function can take, and it has all the instances it may have."
+QUEUE_FULL = PlatError("queue_full", "The function's queue is full. Try again later.", retry_after_s=1)
+TOO_MANY = PlatError(
+    "queue_full",
+    "More calls come than the function can take, and it has all the instances it may have.",
+    retry_after_s=1,
+)
 
 
 class Closable(Protocol):
@@ -137,31 +142,33 @@ class SlotTable:
         return None
 
     def wait(
-        self, version_id: str, future: "asyncio.Future[InstanceSlots]", now: float
+        self, version_id: str, now: float, new_future: Callable[[], "asyncio.Future[InstanceSlots]"]
     ) -> Waiter | PlatError:
-        """Queue up: the future gets a slot, taken already, or a PlatError. Or be refused: `queue_full`."""
+        """Queue up: the waiter's future gets a slot, taken already, or a PlatError. Or be refused at once.
+
+        The refusals are shared: of every PlatError that this table gives, raise it `with_traceback(None)`.
+        """
         version = self.version(version_id)
         version.load.arrived += 1
         if version.waiting >= self._queue_limit:
             version.load.queue_is_full(now)
-            return PlatError("queue_full", "The function's queue is full. Try again later.", retry_after_s=1)
+            return QUEUE_FULL
         if version.load.is_flood(now) and version.waiting >= (slots := version.slots):
-            error = PlatError("queue_full", TOO_MANY, retry_after_s=1)
-            self._shed(version, slots, error)
-            return error
-        waiter = Waiter(future)
+            self._shed(version, slots)
+            return TOO_MANY
+        waiter = Waiter(new_future())
         version.waiters.append(waiter)
         version.waiting += 1
         self._demand_changed(version)
         return waiter
 
-    def _shed(self, version: VersionSlots, keep: int, error: PlatError) -> None:
+    def _shed(self, version: VersionSlots, keep: int) -> None:
         """Those who queued before it was seen that there are too many: the longest waiting go first."""
         while version.waiting > keep:
             waiter = version.waiters.popleft()
             if waiter.queued:
                 self._unqueue(version, waiter)
-                waiter.fail(error)
+                waiter.fail(TOO_MANY)
 
     def leave(self, version_id: str, waiter: Waiter, now: float) -> None:
         """A waiting call gives up (deadline, client gone). A slot it was handed meanwhile comes back."""

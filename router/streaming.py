@@ -22,8 +22,8 @@ from router.calls import CLIENT_GONE, SEES_AUTHORIZATION, Calls, Held
 from router.exchange import Exchange, Sent, SilenceError, request_headers
 from router.http1 import BadResponseError, Headers, write_request_head
 from router.idempotency.key import is_keyed
+from router.limits.answers import line_pairs
 from router.limits.permits import PermitBucket
-from router.limits.rate_headers import line_pairs
 from router.pace import LeastRate
 from router.request_body import EarlyBody, read_early
 from router.slots import InstanceSlots
@@ -227,15 +227,14 @@ class Call:
         if instance is not None:
             return instance
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[InstanceSlots] = loop.create_future()
-        waiter = slots.wait(version_id, future, time.monotonic())
+        waiter = slots.wait(version_id, time.monotonic(), loop.create_future)
         if isinstance(waiter, PlatError):
-            raise waiter
+            raise waiter.with_traceback(None)
         timer = loop.call_later(
             deadline - time.monotonic(), waiter.fail, self._calls.no_instance(self._route.name)
         )
         try:
-            return await future
+            return await waiter.future
         except BaseException:
             slots.leave(version_id, waiter, time.monotonic())
             raise

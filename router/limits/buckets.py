@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from zlib import crc32
 
 from plat.leasing import LEASE_TTL_S, RESERVE, Answer, Ask
-from router.limits.rate_headers import LimitLines
+from router.limits.answers import LimitAnswers
 from router.limits.shares import AWAY_RETRY_S, Share
 
 HOLD_S: Final = LEASE_TTL_S * 0.9
@@ -18,6 +18,9 @@ HOLD_S: Final = LEASE_TTL_S * 0.9
 
 AHEAD_S: Final = 0.1
 """Tokens for so long are leased ahead, at the pace of the calls; renewed at half."""
+
+PLENTY_AHEAD_S: Final = 0.5
+"""The same while the store has more than half of the burst left: nobody lacks what lies here."""
 
 SMALL_RATE: Final = 10.0
 SMALL_BURST: Final = 8
@@ -88,6 +91,7 @@ class LeasedBucket:
         "_unpaid",
         "_unpaid_sent",
         "_wanted",
+        "answers",
         "asked_at",
         "burst",
         "closed",
@@ -95,7 +99,6 @@ class LeasedBucket:
         "in_use",
         "key",
         "left",
-        "lines",
         "rate",
         "source",
         "spent_at",
@@ -122,7 +125,7 @@ class LeasedBucket:
         """No token before this time, says the store."""
         self.left = 0
         """What the store had left when it last spoke."""
-        self.lines: LimitLines
+        self.answers: LimitAnswers
         """Set with the limit."""
         self.asked_at = 0.0
         """Ask the store, but not before this time."""
@@ -165,7 +168,7 @@ class LeasedBucket:
 
     def told(self) -> bytes:
         """What a call just admitted is told. An estimate: the store leases to others meanwhile."""
-        return self.lines.of(self.tokens + self.left)
+        return self.answers.lines(self.tokens + self.left)
 
     def _without_token(self, now: float) -> float:
         self._refused += 1
@@ -253,7 +256,8 @@ class LeasedBucket:
         """How many tokens to have here, and at most."""
         if self.is_small:
             return 0, 0
-        ahead = min(self._pace, self.rate) * (AHEAD_S + 2 * rtt_s)
+        ahead_s = PLENTY_AHEAD_S if self.left > self.burst / 2 else AHEAD_S
+        ahead = min(self._pace, self.rate) * (ahead_s + 2 * rtt_s)
         target = max(1, int(min(ahead, self.burst / RESERVE)))
         return target, 2 * target
 

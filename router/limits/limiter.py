@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from plat.feed import Route
 from plat.leasing import PERMITS
+from router.limits.answers import InFlightAnswers, LimitAnswers, RateAnswers
 from router.limits.buckets import KNOWN_LONG_S, LeasedBucket, LeaseRequests
 from router.limits.permits import PermitBucket
-from router.limits.rate_headers import LimitLines
 
 
 class Limiter(LeaseRequests):
@@ -29,7 +29,9 @@ class Limiter(LeaseRequests):
             if bucket is None:
                 bucket = LeasedBucket(self, f"f:{route.name}", self._known_at(route.name), now)
                 self._functions[route.name] = bucket
-            _bind(bucket, route, "function", route.rate, route.burst or default_burst(route.rate))
+            burst = route.burst or default_burst(route.rate)
+            answers = RateAnswers(route.name, route.rate, burst, of_token=False)
+            _bind(bucket, route, route.rate, burst, answers)
         return bucket
 
     def of_caller(self, route: Route, caller: str, now: float) -> LeasedBucket:
@@ -41,7 +43,8 @@ class Limiter(LeaseRequests):
                 bucket = LeasedBucket(self, f"t:{route.name}:{caller}", self._known_at(route.name), now)
                 self._callers[route.name, caller] = bucket
             burst = route.token_burst or default_burst(route.token_rate)
-            _bind(bucket, route, "token", route.token_rate, burst)
+            answers = RateAnswers(route.name, route.token_rate, burst, of_token=True)
+            _bind(bucket, route, route.token_rate, burst, answers)
         return bucket
 
     def permits(self, route: Route, caller: str, now: float) -> PermitBucket:
@@ -52,7 +55,8 @@ class Limiter(LeaseRequests):
             if bucket is None:
                 bucket = PermitBucket(self, f"p:{route.name}:{caller}", self._known_at(route.name), now)
                 self._permits[route.name, caller] = bucket
-            _bind(bucket, route, "in-flight", PERMITS, route.token_max_in_flight)
+            most = route.token_max_in_flight
+            _bind(bucket, route, PERMITS, most, InFlightAnswers(route.name, most))
         return bucket
 
     def appeared(self, name: str, now: float) -> None:
@@ -105,9 +109,7 @@ def default_burst(rate: float) -> int:
     return max(1, round(rate))
 
 
-def _bind(bucket: LeasedBucket, route: Route, name: str, rate: float, burst: int) -> None:
+def _bind(bucket: LeasedBucket, route: Route, rate: float, burst: int, answers: LimitAnswers) -> None:
     bucket.source = route
-    bucket.rate, bucket.burst = rate, burst
-    if rate != PERMITS:
-        bucket.lines = LimitLines(name, rate, burst)
+    bucket.rate, bucket.burst, bucket.answers = rate, burst, answers
     bucket.closed = route.limit_fail == "closed"

@@ -314,7 +314,7 @@ class World(RuleBasedStateMachine):
         call = Call(router, version)
         call.instance = router.slots.take(version, self.clock.now)
         if call.instance is None:
-            waiter = router.slots.wait(version, self.loop.create_future(), self.clock.now)
+            waiter = router.slots.wait(version, self.clock.now, self.loop.create_future)
             if isinstance(waiter, PlatError):
                 assert waiter.code == "queue_full"
                 return

@@ -5,8 +5,8 @@ import pytest
 from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
 from router.admission import Admission, Admitted
+from router.limits.answers import line_pairs
 from router.limits.buckets import LeasedBucket
-from router.limits.rate_headers import line_pairs
 from router.routes import RouteTable
 from router.target import parse_target
 from tests.unit.router.access.test_identity import identities

@@ -125,7 +125,7 @@ def taken(link: PoolLink) -> InstanceSlots:
 
 def wait(link: PoolLink) -> "asyncio.Future[InstanceSlots]":
     future: asyncio.Future[InstanceSlots] = asyncio.get_running_loop().create_future()
-    link.slots.wait(V, future, 0)
+    link.slots.wait(V, 0, lambda: future)
     return future
 
 

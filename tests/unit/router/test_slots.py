@@ -46,7 +46,7 @@ def taken(table: SlotTable, now: float = NOW) -> InstanceSlots:
 
 async def queue(table: SlotTable) -> tuple[Waiter, "asyncio.Future[InstanceSlots]"]:
     future: asyncio.Future[InstanceSlots] = asyncio.get_running_loop().create_future()
-    waiter = table.wait(V, future, 0)
+    waiter = table.wait(V, 0, lambda: future)
     assert isinstance(waiter, Waiter)
     return waiter, future
 
@@ -121,7 +121,7 @@ async def test_a_release_serves_the_first_waiter(table: SlotTable) -> None:
 async def test_the_queue_is_bounded(table: SlotTable) -> None:
     for _ in range(3):
         await queue(table)
-    refused = table.wait(V, asyncio.get_running_loop().create_future(), 0)
+    refused = table.wait(V, 0, asyncio.get_running_loop().create_future)
     assert isinstance(refused, PlatError)
     assert (refused.code, refused.status, refused.retry_after_s) == ("queue_full", 429, 1)
     assert table.version(V).waiting == 3

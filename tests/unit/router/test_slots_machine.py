@@ -105,7 +105,7 @@ class Slots(RuleBasedStateMachine):
             self.in_call[instance] += 1
             return instance
         future: asyncio.Future[InstanceSlots] = self.loop.create_future()
-        waiter = self.table.wait(version, future, 0)
+        waiter = self.table.wait(version, 0, lambda: future)
         if isinstance(waiter, PlatError):
             assert waiter.code == "queue_full"
             assert self.table.version(version).waiting == QUEUE_LIMIT

@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.limits.rate_headers import LimitLines, in_flight_headers, line_pairs, policy, rate_headers
+from router.limits.answers import InFlightAnswers, RateAnswers, line_pairs, policy
 
 
 @pytest.mark.parametrize(
@@ -19,9 +19,19 @@ def test_policies(rate: float, burst: int, text: str) -> None:
 
 
 def test_what_a_refused_call_is_told() -> None:
-    assert dict(rate_headers("token", 1, 1, 0.2))["RateLimit"] == '"token";r=0;t=1'
-    assert dict(rate_headers("token", 0.1, 1, 8.1))["RateLimit"] == '"token";r=0;t=9'
-    assert dict(in_flight_headers(5))["RateLimit"] == '"in-flight";r=0'
+    once, slow = RateAnswers("f", 1, 1, of_token=True), RateAnswers("f", 0.1, 1, of_token=True)
+    assert dict(once.refusal(0.2).headers)["RateLimit"] == '"token";r=0;t=1'
+    assert dict(slow.refusal(8.1).headers)["RateLimit"] == '"token";r=0;t=9'
+    assert slow.refusal(8.1).retry_after == "9"
+    assert once.refusal(-1).retry_after == "1", "nobody knows how long: a second"
+    assert dict(InFlightAnswers("f", 5).refusal(1).headers)["RateLimit"] == '"in-flight";r=0'
+
+
+def test_refusals_are_shared() -> None:
+    """An error for each would cost more than the rest of a refusal."""
+    answers = RateAnswers("f", 1, 1, of_token=False)
+    assert answers.refusal(0.2) is answers.refusal(0.7)
+    assert answers.refusal(0.2) is not answers.refusal(1.2)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +45,7 @@ def test_what_a_refused_call_is_told() -> None:
     ],
 )
 def test_what_an_admitted_call_is_told(rate: float, left: int, value: bytes) -> None:
-    lines = LimitLines("token", rate, 20).of(left)
+    lines = RateAnswers("f", rate, 20, of_token=True).lines(left)
     assert lines.startswith(b"\r\nRateLimit-Policy: ")
     assert dict(line_pairs(lines)) == {
         b"RateLimit-Policy": policy("token", rate, 20).encode(),
