@@ -2,7 +2,7 @@
 
 A burst may wait: that is what the queue is for. But once the queue has been full, the pool has no more
 instances to give, and calls keep coming faster than they end, a long queue only makes all answers late.
-Then no more calls wait than there are slots, and the rest is refused at once (as in CoDel, RFC 8289, it
+Then a few calls wait, so that no slot is idle, and the rest is refused at once (as in CoDel, RFC 8289, it
 is the standing queue that counts; here what tells it from a burst is that it has filled up).
 """
 
@@ -17,6 +17,15 @@ EXCESS = 0.2
 
 SATURATED_S = 1.0
 """How long the pool's word holds that there will be no more instances; it repeats it while asked."""
+
+
+def most_waiting(slots: int) -> int:
+    """How many calls wait in a flood: half as many as are in flight, so each waits for about half a call.
+
+    Measured at twice the capacity of 16 slots: with as many as slots, p99 is a fifth higher for the same
+    goodput; with a quarter, the goodput is no longer safe.
+    """
+    return max(1, slots // 2)
 
 
 class Load:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from plat.errors import PlatError
 from plat.feed import Faulted, FromRouter, Grant, Held, Reclaim, Returned
-from router.overload import Load
+from router.overload import Load, most_waiting
 
 QUEUE_FULL = PlatError("queue_full", "The function's queue is full. Try again later.", retry_after_s=1)
 TOO_MANY = PlatError(
@@ -153,8 +153,8 @@ class SlotTable:
         if version.waiting >= self._queue_limit:
             version.load.queue_is_full(now)
             return QUEUE_FULL
-        if version.load.is_flood(now) and version.waiting >= (slots := version.slots):
-            self._shed(version, slots)
+        if version.load.is_flood(now) and version.waiting >= (most := most_waiting(version.slots)):
+            self._shed(version, most)
             return TOO_MANY
         waiter = Waiter(new_future())
         version.waiters.append(waiter)

@@ -1,6 +1,6 @@
 """When a queue is a burst, and when it is more than can ever be taken. Time is a number."""
 
-from router.overload import CALM_WINDOWS, SATURATED_S, WINDOW_S, Load
+from router.overload import CALM_WINDOWS, SATURATED_S, WINDOW_S, Load, most_waiting
 
 
 class Clock:
@@ -23,6 +23,10 @@ class Clock:
 
     def windows(self, count: int, arrived: int, ended: int) -> list[bool]:
         return [self.window(arrived, ended) for _ in range(count)]
+
+
+def test_somebody_waits_even_for_one_slot() -> None:
+    assert [most_waiting(slots) for slots in (0, 1, 2, 3, 16)] == [1, 1, 1, 1, 8]
 
 
 def test_a_queue_that_was_never_full_is_a_burst() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from plat.errors import PlatError
 from plat.feed import Faulted, FromRouter, Grant, Held, Reclaim, Returned
-from router.slots import InstanceSlots, SlotTable, VersionSlots, Waiter
+from router.slots import QUEUE_FULL, TOO_MANY, InstanceSlots, SlotTable, VersionSlots, Waiter
 
 V = "version-1"
 NOW = 100.0
@@ -125,6 +125,23 @@ async def test_the_queue_is_bounded(table: SlotTable) -> None:
     assert isinstance(refused, PlatError)
     assert (refused.code, refused.status, refused.retry_after_s) == ("queue_full", 429, 1)
     assert table.version(V).waiting == 3
+
+
+async def test_in_a_flood_half_as_many_wait_as_there_are_slots(table: SlotTable) -> None:
+    """Those who waited longest go first: their clients are the nearest to giving up."""
+    grant(table, 2)
+    taken(table)
+    taken(table)
+    new_future = asyncio.get_running_loop().create_future
+    first, second, third = [await queue(table) for _ in range(3)]
+    assert table.wait(V, NOW, new_future) is QUEUE_FULL
+    table.leave(V, second[0], NOW)
+    assert isinstance(table.wait(V, NOW, new_future), Waiter), "there may be more instances to come"
+    table.leave(V, third[0], NOW)
+    table.saturated(V, NOW)
+    assert table.wait(V, NOW, new_future) is TOO_MANY
+    assert first[1].exception() is TOO_MANY
+    assert table.version(V).waiting == 1
 
 
 async def test_a_place_in_the_queue_is_free_again_when_a_waiter_leaves(table: SlotTable) -> None:
