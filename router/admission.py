@@ -66,44 +66,44 @@ class Admission:
         version = self.routes.version(route, target.qualifier)
         if version is None:
             return no_version(route, target.qualifier)
-        bucket: LeasedBucket | None = None
-        if route.rate is not None:
-            bucket = self._limiter.of_function(route, now)
-            wait_s = bucket.take(now)
-            if wait_s:
-                return bucket if wait_s < 0 and may_wait else bucket.answers.refusal(wait_s)
         if identity is not None and (route.token_rate is not None or route.token_max_in_flight is not None):
-            return self._admit_caller(route, version, identity, now, may_wait, bucket)
-        return route, version, identity, None, b"" if bucket is None else bucket.told()
+            return self._admit_caller(route, version, identity, now, may_wait)
+        if route.rate is None:
+            return route, version, identity, None, b""
+        bucket = self._limiter.of_function(route, now)
+        wait_s = bucket.take(now)
+        if wait_s:
+            return bucket if wait_s < 0 and may_wait else bucket.answers.refusal(wait_s)
+        return route, version, identity, None, bucket.told()
 
     def _admit_caller(
-        self,
-        route: Route,
-        version: RouteVersion,
-        identity: Identity,
-        now: float,
-        may_wait: bool,
-        function: LeasedBucket | None,
+        self, route: Route, version: RouteVersion, identity: Identity, now: float, may_wait: bool
     ) -> Admitted | PlatError | LeasedBucket:
-        """By the limits of this token alone. Whoever is refused gives back what `function`'s bucket gave."""
-        bucket: LeasedBucket | None = None
-        if route.token_rate is not None:
-            bucket = self._limiter.of_caller(route, identity.id, now)
-            wait_s = bucket.take(now)
+        """By the function's limit, then by the caller's own; what was taken goes back if one refuses."""
+        limits = identity.limits.get(route.name)
+        if limits is None or limits.route is not route:
+            limits = identity.keep(self._limiter.of_call(route, identity.id, now), route.name)
+        lines = b""
+        function = limits.function
+        if function is not None:
+            wait_s = function.take(now)
+            if wait_s:
+                return function if wait_s < 0 and may_wait else function.answers.refusal(wait_s)
+            lines = function.told()
+        token = limits.token
+        if token is not None:
+            wait_s = token.take(now)
             if wait_s:
                 _put_back(function)
-                return bucket if wait_s < 0 and may_wait else bucket.answers.refusal(wait_s)
-        lines = b"" if function is None else function.told()
-        if bucket is not None:
-            lines += bucket.told()
-        if route.token_max_in_flight is None:
-            return route, version, identity, None, lines
-        permits = self._limiter.permits(route, identity.id, now)
-        wait_s = permits.take(now)
-        if wait_s:
-            _put_back(function)
-            _put_back(bucket)
-            return permits if wait_s < 0 and may_wait else permits.answers.refusal(wait_s)
+                return token if wait_s < 0 and may_wait else token.answers.refusal(wait_s)
+            lines += token.told()
+        permits = limits.permits
+        if permits is not None:
+            wait_s = permits.take(now)
+            if wait_s:
+                _put_back(function)
+                _put_back(token)
+                return permits if wait_s < 0 and may_wait else permits.answers.refusal(wait_s)
         return route, version, identity, permits, lines
 
     def _otherwise(

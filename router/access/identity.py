@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from plat.feed import TokenEntry
 from plat.scopes import invoke_patterns, matches
+from router.limits.limiter import CallLimits
 
 _REMEMBERED = 10_000
 """Headers; and functions for each identity."""
@@ -18,7 +19,7 @@ _LONG_AGO = float("-inf")
 class Identity:
     """Somebody who may call some functions."""
 
-    __slots__ = ("_may", "_patterns", "expires_at", "id", "used_at")
+    __slots__ = ("_may", "_patterns", "expires_at", "id", "limits", "used_at")
 
     def __init__(self, identity: str, patterns: tuple[str, ...], expires_at: float) -> None:
         self.id = identity
@@ -29,10 +30,19 @@ class Identity:
         """Monotonic."""
         self._patterns = patterns
         self._may: dict[str, bool] = {}
+        self.limits: dict[str, CallLimits] = {}
+        """By function; kept here, so that a call looks them up once."""
 
     def may_invoke(self, function: str) -> bool:
         may = self._may.get(function)
         return self._look(function) if may is None else may
+
+    def keep(self, limits: CallLimits, function: str) -> CallLimits:
+        """What this caller's calls of the function will find."""
+        if len(self.limits) >= _REMEMBERED:
+            self.limits.clear()
+        self.limits[function] = limits
+        return limits
 
     def _look(self, function: str) -> bool:
         may = any(matches(pattern, function) for pattern in self._patterns)

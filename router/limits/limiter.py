@@ -9,6 +9,28 @@ from router.limits.buckets import KNOWN_LONG_S, LeasedBucket, LeaseRequests
 from router.limits.permits import PermitBucket
 
 
+class CallLimits:
+    """The buckets that the calls of one caller to one function take from; None: no such limit.
+
+    To be kept by whoever calls again, as long as `route` is that function's: a call then looks nothing up.
+    """
+
+    __slots__ = ("function", "permits", "route", "token")
+
+    def __init__(
+        self,
+        route: Route,
+        function: LeasedBucket | None,
+        token: LeasedBucket | None,
+        permits: PermitBucket | None,
+    ) -> None:
+        self.route: Route | None = route
+        """None: one of the buckets has been forgotten."""
+        self.function = function
+        self.token = token
+        self.permits = permits
+
+
 class Limiter(LeaseRequests):
     """The buckets of all limits. `part` of `parts` is this router among all."""
 
@@ -17,9 +39,22 @@ class Limiter(LeaseRequests):
         self._functions: dict[str, LeasedBucket] = {}
         self._callers: dict[tuple[str, str], LeasedBucket] = {}
         self._permits: dict[tuple[str, str], PermitBucket] = {}
+        self._kept: dict[tuple[str, str], CallLimits] = {}
         self._appeared: dict[str, float] = {}
 
     # --- the limits of a route
+
+    def of_call(self, route: Route, caller: str, now: float) -> CallLimits:
+        """All of them."""
+        limits = self._kept.get((route.name, caller))
+        if limits is None or limits.route is not route:
+            limits = self._kept[route.name, caller] = CallLimits(
+                route,
+                None if route.rate is None else self.of_function(route, now),
+                None if route.token_rate is None else self.of_caller(route, caller, now),
+                None if route.token_max_in_flight is None else self.permits(route, caller, now),
+            )
+        return limits
 
     def of_function(self, route: Route, now: float) -> LeasedBucket:
         """`route.rate` is set."""
@@ -100,8 +135,15 @@ class Limiter(LeaseRequests):
             del self._appeared[name]
         for key in [key for key, bucket in self._callers.items() if bucket.is_forgettable(now)]:
             del self._callers[key]
+            self._outdate(key)
         for key in [key for key, bucket in self._permits.items() if bucket.is_forgettable(now)]:
             del self._permits[key]
+            self._outdate(key)
+
+    def _outdate(self, key: tuple[str, str]) -> None:
+        limits = self._kept.pop(key, None)
+        if limits is not None:
+            limits.route = None
 
 
 def default_burst(rate: float) -> int:

@@ -60,6 +60,8 @@ class Call:
         told = bucket.take(now)
         if told == 0:
             leased = bucket.tokens < tokens
+            if not leased:
+                self._router.parted_at = now
             self._world.admitted.append(Admitted(now, self._router.part, leased, self._router.was_cut))
         elif told == WAIT and self._waits < WAITS_LIMIT:
             self._waits += 1
@@ -82,6 +84,8 @@ class Router:
         self.limiter = Limiter(part, parts)
         self.delay_s = 0.0
         self.is_cut = self.was_cut = self.is_dead = False
+        self.parted_at = 0.0
+        """When it last admitted a call by its part. What is sent later tells the store of it."""
         self._number = 0
         self._request: Request | None = None
         self._answers: list[Answer] | None = None
@@ -134,7 +138,7 @@ class Router:
         self.limiter.came_back(now)
         for bucket, answer in zip(request.buckets, answers, strict=True):
             bucket.settle(answer, request.sent_at, now)
-            if not answer.forgotten_s and not self.is_cut:
+            if not answer.forgotten_s and not self.is_cut and request.sent_at >= self.parted_at:
                 self.was_cut = False
         for bucket in request.buckets:
             bucket.resume_waiters(now)

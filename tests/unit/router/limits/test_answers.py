@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.limits.answers import InFlightAnswers, RateAnswers, line_pairs, policy
+from router.limits.answers import REMEMBERED, InFlightAnswers, RateAnswers, line_pairs, policy
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ def test_refusals_are_shared() -> None:
     ("rate", "left", "value"),
     [
         (10, 7, b'"token";r=7'),
-        (10, 1023, b'"token";r=1023'),
-        (10, 100_000, b'"token";r=100000'),
+        (10, 128, b'"token";r=128'),
+        (10, 99_999, b'"token";r=99999'),
         (10, 0, b'"token";r=0;t=1'),
         (0.1, -1, b'"token";r=0;t=10'),
     ],
@@ -51,6 +51,14 @@ def test_what_an_admitted_call_is_told(rate: float, left: int, value: bytes) -> 
         b"RateLimit-Policy": policy("token", rate, 20).encode(),
         b"RateLimit": value,
     }
+
+
+@pytest.mark.parametrize(("left", "told"), [(128, 128), (129, 128), (20_000, 19_968), (19_967, 19_904)])
+def test_many_that_are_left_are_told_in_steps(left: int, told: int) -> None:
+    """Never more than there are. So few lines are all that there are, and each is written once."""
+    answers = RateAnswers("f", 10, 20_000, of_token=False)
+    assert b";r=%d" % told in answers.lines(left)
+    assert len({answers.lines(each) for each in range(20_001)}) <= REMEMBERED
 
 
 def test_lines_of_no_limit_are_no_headers() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from plat.feed import Route
 from plat.leasing import LEASE_TTL_S, RESERVE, Answer
-from router.limits.buckets import HOLD_S, IDLE_S
+from router.limits.buckets import AHEAD_S, HOLD_S, IDLE_S, PLENTY_AHEAD_S
 from tests.unit.router.limits.lease_rig import START, Call, Routers, a_route, admitted, check, flood
 
 
@@ -168,6 +168,16 @@ def test_what_was_admitted_meanwhile_is_told_when_the_store_is_back() -> None:
     routers.exchange(now + LEASE_TTL_S + 0.2)
     assert not routers.asks[-1].unpaid
     assert bucket.tokens > 0
+
+
+@pytest.mark.parametrize(("pace", "ahead_s"), [(100, PLENTY_AHEAD_S), (2000, AHEAD_S)])
+def test_more_is_leased_ahead_while_nobody_lacks_it(pace: float, ahead_s: float) -> None:
+    """Each request for a lease costs a call something: the fewer, the better."""
+    routers, route = Routers(), a_route(1000, 1000)
+    flood(routers, route, seconds=5, pace=pace)
+    asks = [ask for ask in routers.asks if ask.want][-10:]
+    had = [ask.held + ask.want for ask in asks]
+    assert sum(had) / len(had) == pytest.approx(min(pace, 1000) * ahead_s, rel=0.2)
 
 
 # --- what an admitted call is told

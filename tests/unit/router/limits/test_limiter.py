@@ -48,6 +48,24 @@ CUT_AND_HEARD_AGAIN = [
 ]
 """Stories that a wrong rule fails in, and that are rarely drawn."""
 
+HEARD_TOO_EARLY = [
+    Chapter("slow", 0, 1, ALL, MODERATE),
+    Chapter("calls", 0, 32, ALL, MODERATE),
+    Chapter("calls", 0, 24, ALL, 0),
+    Chapter("calls", 0, 60, ALL, FLOOD),
+    Chapter("fast", 0, 1, ALL, MODERATE),
+    Chapter("calls", 0, 32, ALL, MODERATE),
+    Chapter("cut", 0, 64, ALL, MODERATE),
+    Chapter("joined", 0, 28, ALL, 0),
+    Chapter("calls", 0, 1, ALL, FLOOD),
+    Chapter("calls", 0, 70, 0b0001, FLOOD),
+    Chapter("calls", 0, 1, ALL, 0),
+    Chapter("store dies", 0, 1, ALL, 0),
+    Chapter("calls", 0, 1, ALL, 0),
+    Chapter("calls", 0, 1, ALL, FLOOD),
+]
+"""What the store hears first was sent before the call that it is to be told of."""
+
 
 @examples
 @given(counts, rates, bursts, stories([*OF_ROUTERS, *OF_THE_STORE]))
@@ -64,6 +82,7 @@ def test_never_more_than_the_limit_whoever_dies(
 
 @examples
 @given(counts, rates, bursts, stories([*OF_ROUTERS, *OF_THE_STORE, *OF_LINKS]))
+@example(2, 3.0, 20, HEARD_TOO_EARLY)
 def test_who_is_cut_off_from_a_store_that_lives_admits_its_part_besides(
     count: int, rate: float, burst: int, story: list[Chapter]
 ) -> None:
@@ -124,6 +143,26 @@ def test_buckets_of_functions_that_are_gone_and_of_callers_long_silent_are_forgo
     assert len(limiter.buckets()) == 3
     limiter.tick(START + 100, lambda _: False)
     assert limiter.buckets() == []
+
+
+def test_what_is_kept_of_a_caller_is_void_once_one_of_its_buckets_is_forgotten() -> None:
+    """Else two buckets of one limit would each say how many tokens they hold."""
+    limiter, route = Limiter(), a_route(1, token_rate=1, token_max_in_flight=1)
+    kept = limiter.of_call(route, "a", START)
+    assert (kept.route, limiter.of_call(route, "a", START)) == (route, kept)
+    limiter.tick(START + 100, lambda _: True)
+    assert kept.route is None
+    assert limiter.of_call(route, "a", START + 100).token is not kept.token
+
+
+def test_what_is_kept_of_a_caller_is_void_once_the_function_changes() -> None:
+    limiter = Limiter()
+    kept = limiter.of_call(a_route(1, token_rate=1), "a", START)
+    again = limiter.of_call(a_route(token_rate=2), "a", START)
+    assert again is not kept
+    assert again.token is kept.token
+    assert again.function is None
+    assert (again.token.rate if again.token else None) == 2
 
 
 def test_a_function_that_appeared_is_known_since_then() -> None:
