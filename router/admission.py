@@ -8,7 +8,7 @@ from plat.feed import Route, RouteVersion
 from router.access.bearers import Bearers, NoBearers
 from router.access.identity import Identities, Identity
 from router.limits.buckets import LeasedBucket
-from router.limits.limiter import Limiter
+from router.limits.limiter import CallLimits, Limiter
 from router.limits.permits import PermitBucket
 from router.routes import RouteTable, no_version
 from router.streaming_only import of_a_page, unverified
@@ -54,6 +54,7 @@ class Admission:
         if target.has_origin and route.cors:
             return of_a_page(route.name)
         identity: Identity | None = None
+        limits: CallLimits | None = None
         if route.auth != "public":
             identity = self._identities.of(authorization, now) if route.auth == "token" else None
             if identity is None:
@@ -61,13 +62,18 @@ class Admission:
                 if isinstance(who, PlatError):
                     return who
                 identity = who
-            if identity is not None and not identity.may_invoke(route.name):
-                return _forbidden(route.name)
+            if identity is not None:
+                limits = identity.limits.get(route.name)
+                if limits is None or limits.route is not route:
+                    if not identity.may_invoke(route.name):
+                        return _forbidden(route.name)
+                    limits = self._limiter.of_call(route, identity.id, now)
+                    identity.keep(limits, route.name)
         version = self.routes.version(route, target.qualifier)
         if version is None:
             return no_version(route, target.qualifier)
-        if identity is not None and (route.token_rate is not None or route.token_max_in_flight is not None):
-            return self._admit_caller(route, version, identity, now, may_wait)
+        if limits is not None and (limits.token is not None or limits.permits is not None):
+            return self._admit_caller(route, version, identity, limits, now, may_wait)
         if route.rate is None:
             return route, version, identity, None, b""
         bucket = self._limiter.of_function(route, now)
@@ -77,27 +83,28 @@ class Admission:
         return route, version, identity, None, bucket.told()
 
     def _admit_caller(
-        self, route: Route, version: RouteVersion, identity: Identity, now: float, may_wait: bool
+        self,
+        route: Route,
+        version: RouteVersion,
+        identity: Identity | None,
+        limits: CallLimits,
+        now: float,
+        may_wait: bool,
     ) -> Admitted | PlatError | LeasedBucket:
         """By the function's limit, then by the caller's own; what was taken goes back if one refuses."""
-        limits = identity.limits.get(route.name)
-        if limits is None or limits.route is not route:
-            limits = identity.keep(self._limiter.of_call(route, identity.id, now), route.name)
         lines = b""
-        function = limits.function
+        function, token, permits = limits.function, limits.token, limits.permits
         if function is not None:
             wait_s = function.take(now)
             if wait_s:
                 return function if wait_s < 0 and may_wait else function.answers.refusal(wait_s)
             lines = function.told()
-        token = limits.token
         if token is not None:
             wait_s = token.take(now)
             if wait_s:
                 _put_back(function)
                 return token if wait_s < 0 and may_wait else token.answers.refusal(wait_s)
             lines += token.told()
-        permits = limits.permits
         if permits is not None:
             wait_s = permits.take(now)
             if wait_s:

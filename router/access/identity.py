@@ -19,7 +19,7 @@ _LONG_AGO = float("-inf")
 class Identity:
     """Somebody who may call some functions."""
 
-    __slots__ = ("_may", "_patterns", "expires_at", "id", "limits", "used_at")
+    __slots__ = ("_patterns", "expires_at", "id", "limits", "used_at")
 
     def __init__(self, identity: str, patterns: tuple[str, ...], expires_at: float) -> None:
         self.id = identity
@@ -29,27 +29,16 @@ class Identity:
         self.used_at = _LONG_AGO
         """Monotonic."""
         self._patterns = patterns
-        self._may: dict[str, bool] = {}
         self.limits: dict[str, CallLimits] = {}
-        """By function; kept here, so that a call looks them up once."""
+        """Of the functions that it may call, by name: kept here, so that a call looks them up once."""
 
     def may_invoke(self, function: str) -> bool:
-        may = self._may.get(function)
-        return self._look(function) if may is None else may
+        return any(matches(pattern, function) for pattern in self._patterns)
 
-    def keep(self, limits: CallLimits, function: str) -> CallLimits:
-        """What this caller's calls of the function will find."""
+    def keep(self, limits: CallLimits, function: str) -> None:
         if len(self.limits) >= _REMEMBERED:
             self.limits.clear()
         self.limits[function] = limits
-        return limits
-
-    def _look(self, function: str) -> bool:
-        may = any(matches(pattern, function) for pattern in self._patterns)
-        if len(self._may) >= _REMEMBERED:
-            self._may.clear()
-        self._may[function] = may
-        return may
 
 
 class Identities:

@@ -26,9 +26,9 @@ class LimitAnswers(ABC):
     def __init__(self) -> None:
         self._refusals: dict[int, PlatError] = {}
 
-    def lines(self, left: int) -> bytes:
-        """For a call that is admitted: lines of a head, each begun by CRLF."""
-        return b""
+    def lines(self, left: int) -> tuple[int, bytes]:
+        """For a call that is admitted: lines of a head, each begun by CRLF, and down to what they hold."""
+        return 0, b""
 
     def refusal(self, wait_s: float) -> PlatError:
         """For a call that may try again in `wait_s` seconds; below 0: nobody knows when. It is shared."""
@@ -58,15 +58,14 @@ class RateAnswers(LimitAnswers):
         self._steps = -1 << max(0, (burst - 1).bit_length() - 9)
         self._lines = {0: self._start + b"0;t=%d" % ceil(1 / rate)}
 
-    def lines(self, left: int) -> bytes:
-        if left > EXACT:
-            left &= self._steps
+    def lines(self, left: int) -> tuple[int, bytes]:
+        left = left & self._steps if left > EXACT else max(0, left)
         known = self._lines.get(left)
         if known is None:
-            known = self._lines[0] if left < 0 else self._start + b"%d" % left
+            known = self._start + b"%d" % left
             if len(self._lines) < REMEMBERED:
                 self._lines[left] = known
-        return known
+        return left, known
 
     def _refusal(self, seconds: int) -> PlatError:
         headers = (("RateLimit-Policy", self._policy), ("RateLimit", f'"{self._name}";r=0;t={seconds}'))

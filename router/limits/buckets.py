@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 from zlib import crc32
 
+from plat.feed import Route
 from plat.leasing import LEASE_TTL_S, RESERVE, Answer, Ask
 from router.limits.answers import LimitAnswers
 from router.limits.shares import AWAY_RETRY_S, Share
@@ -19,7 +20,7 @@ HOLD_S: Final = LEASE_TTL_S * 0.9
 AHEAD_S: Final = 0.1
 """Tokens for so long are leased ahead, at the pace of the calls; renewed at half."""
 
-PLENTY_AHEAD_S: Final = 0.5
+PLENTY_AHEAD_S: Final = 1.0
 """The same while the store has more than half of the burst left: nobody lacks what lies here."""
 
 SMALL_RATE: Final = 10.0
@@ -88,6 +89,8 @@ class LeasedBucket:
         "_settled_at",
         "_share",
         "_share_until",
+        "_told",
+        "_told_from",
         "_unpaid",
         "_unpaid_sent",
         "_wanted",
@@ -110,7 +113,7 @@ class LeasedBucket:
     def __init__(self, requests: LeaseRequests, key: str, known_at: float, now: float) -> None:
         self._requests = requests
         self.key = key
-        self.source: object = None
+        self.source: Route | None = None
         """What the limit was read from: as long as it is the same object, so is the limit."""
         self.rate = 0.0
         self.burst = 0
@@ -148,6 +151,16 @@ class LeasedBucket:
         self._unpaid_sent = False
         self._share = Share(crc32(key.encode()))
         self._share_until = 0.0
+        self._told = b""
+        self._told_from = _ALWAYS
+        """From so many left down, until the store's next word, something else is told."""
+
+    def bind(self, route: Route, rate: float, burst: int, answers: LimitAnswers) -> None:
+        """The limit, as the route says it now."""
+        self.source = route
+        self.rate, self.burst, self.answers = rate, burst, answers
+        self.closed = route.limit_fail == "closed"
+        self._told_from = _ALWAYS
 
     # --- calls
 
@@ -168,7 +181,10 @@ class LeasedBucket:
 
     def told(self) -> bytes:
         """What a call just admitted is told. An estimate: the store leases to others meanwhile."""
-        return self.answers.lines(self.tokens + self.left)
+        left = self.tokens + self.left
+        if left < self._told_from:
+            self._told_from, self._told = self.answers.lines(left)
+        return self._told
 
     def _without_token(self, now: float) -> float:
         self._refused += 1
@@ -202,6 +218,7 @@ class LeasedBucket:
     def begin_share(self, now: float) -> None:
         self._share.begin(now)
         self.left = 0
+        self._told_from = _ALWAYS
 
     def end_share(self, now: float) -> bool:
         """The store is back. Whether it has to be told something."""
@@ -269,6 +286,7 @@ class LeasedBucket:
         self._lease(answer)
         self.until = sent_at + HOLD_S
         self.left = int(answer.left)
+        self._told_from = _ALWAYS
         self.due = now + answer.wait_s if not self.tokens else 0.0
         self._scarce = answer.lease - self._sent_held < self._wanted and answer.wait_s > 0
         self._base = self.tokens

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from plat.feed import Route
 from plat.leasing import PERMITS
-from router.limits.answers import InFlightAnswers, LimitAnswers, RateAnswers
+from router.limits.answers import InFlightAnswers, RateAnswers
 from router.limits.buckets import KNOWN_LONG_S, LeasedBucket, LeaseRequests
 from router.limits.permits import PermitBucket
 
@@ -12,7 +12,7 @@ from router.limits.permits import PermitBucket
 class CallLimits:
     """The buckets that the calls of one caller to one function take from; None: no such limit.
 
-    To be kept by whoever calls again, as long as `route` is that function's: a call then looks nothing up.
+    To be kept for the next call, as long as `route` is that function's: then it looks nothing up.
     """
 
     __slots__ = ("function", "permits", "route", "token")
@@ -48,12 +48,14 @@ class Limiter(LeaseRequests):
         """All of them."""
         limits = self._kept.get((route.name, caller))
         if limits is None or limits.route is not route:
-            limits = self._kept[route.name, caller] = CallLimits(
+            limits = CallLimits(
                 route,
                 None if route.rate is None else self.of_function(route, now),
                 None if route.token_rate is None else self.of_caller(route, caller, now),
                 None if route.token_max_in_flight is None else self.permits(route, caller, now),
             )
+            if limits.token is not None or limits.permits is not None:  # else there is nothing to forget
+                self._kept[route.name, caller] = limits
         return limits
 
     def of_function(self, route: Route, now: float) -> LeasedBucket:
@@ -66,7 +68,7 @@ class Limiter(LeaseRequests):
                 self._functions[route.name] = bucket
             burst = route.burst or default_burst(route.rate)
             answers = RateAnswers(route.name, route.rate, burst, of_token=False)
-            _bind(bucket, route, route.rate, burst, answers)
+            bucket.bind(route, route.rate, burst, answers)
         return bucket
 
     def of_caller(self, route: Route, caller: str, now: float) -> LeasedBucket:
@@ -79,7 +81,7 @@ class Limiter(LeaseRequests):
                 self._callers[route.name, caller] = bucket
             burst = route.token_burst or default_burst(route.token_rate)
             answers = RateAnswers(route.name, route.token_rate, burst, of_token=True)
-            _bind(bucket, route, route.token_rate, burst, answers)
+            bucket.bind(route, route.token_rate, burst, answers)
         return bucket
 
     def permits(self, route: Route, caller: str, now: float) -> PermitBucket:
@@ -91,7 +93,7 @@ class Limiter(LeaseRequests):
                 bucket = PermitBucket(self, f"p:{route.name}:{caller}", self._known_at(route.name), now)
                 self._permits[route.name, caller] = bucket
             most = route.token_max_in_flight
-            _bind(bucket, route, PERMITS, most, InFlightAnswers(route.name, most))
+            bucket.bind(route, PERMITS, most, InFlightAnswers(route.name, most))
         return bucket
 
     def appeared(self, name: str, now: float) -> None:
@@ -149,9 +151,3 @@ class Limiter(LeaseRequests):
 def default_burst(rate: float) -> int:
     """One second's worth."""
     return max(1, round(rate))
-
-
-def _bind(bucket: LeasedBucket, route: Route, rate: float, burst: int, answers: LimitAnswers) -> None:
-    bucket.source = route
-    bucket.rate, bucket.burst, bucket.answers = rate, burst, answers
-    bucket.closed = route.limit_fail == "closed"

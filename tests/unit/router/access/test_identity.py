@@ -5,8 +5,9 @@ from itertools import product
 
 import pytest
 
-from plat.feed import TokenEntry
+from plat.feed import Route, TokenEntry
 from router.access.identity import Identities, Identity
+from router.limits.limiter import Limiter
 
 NOW = 50.0
 
@@ -169,5 +170,7 @@ def test_an_identity_may_invoke_what_its_scopes_say() -> None:
 
 def test_what_an_identity_remembers_is_bounded() -> None:
     some = Identity("t", ("1*",), float("inf"))
-    assert sum(some.may_invoke(str(number)) for number in range(25_000)) == 11_111
-    assert len(some._may) <= 10_000
+    limits = Limiter().of_call(Route("1", 1, False, "token", 60.0, None, None, ()), "t", 0.0)
+    for number in range(25_000):
+        some.keep(limits, str(number))
+    assert len(some.limits) <= 10_000

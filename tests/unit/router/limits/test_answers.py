@@ -45,7 +45,7 @@ def test_refusals_are_shared() -> None:
     ],
 )
 def test_what_an_admitted_call_is_told(rate: float, left: int, value: bytes) -> None:
-    lines = RateAnswers("f", rate, 20, of_token=True).lines(left)
+    lines = RateAnswers("f", rate, 20, of_token=True).lines(left)[1]
     assert lines.startswith(b"\r\nRateLimit-Policy: ")
     assert dict(line_pairs(lines)) == {
         b"RateLimit-Policy": policy("token", rate, 20).encode(),
@@ -57,7 +57,10 @@ def test_what_an_admitted_call_is_told(rate: float, left: int, value: bytes) -> 
 def test_many_that_are_left_are_told_in_steps(left: int, told: int) -> None:
     """Never more than there are. So few lines are all that there are, and each is written once."""
     answers = RateAnswers("f", 10, 20_000, of_token=False)
-    assert b";r=%d" % told in answers.lines(left)
+    down_to, lines = answers.lines(left)
+    assert down_to == told
+    assert lines.endswith(b";r=%d" % told)
+    assert answers.lines(told) == (down_to, lines)
     assert len({answers.lines(each) for each in range(20_001)}) <= REMEMBERED
 
 
