@@ -62,7 +62,7 @@ FULL = Plan(
         "end_to_end": 25.0,
         "routers": 25.0,
         "many_functions": 45.0,
-        "limits": 24.0,
+        "limits": 125.0,
     },
     quick=False,
 )
