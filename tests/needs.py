@@ -82,11 +82,16 @@ def _redis() -> str | None:
     return None if shutil.which("redis-server") else "there is no redis-server command"
 
 
+def _chromium() -> str | None:
+    return None if shutil.which("chromium") else "there is no chromium command"
+
+
 def _compiled() -> str | None:
     return None if Path(fastpath.__file__).suffix == ".so" else "the router is not compiled (make compiled)"
 
 
 CHECKS: dict[str, Callable[[], str | None]] = {
+    "chromium": _chromium,
     "compiled": _compiled,
     "docker": _docker,
     "node": _node,
