@@ -39,11 +39,11 @@ def leave(error: SystemExit) -> NoReturn:
 
 
 class BlockingEngine:
-    """`concurrency` as in an order. `adopt`, `stop` and `intake_closed` may be called from any thread."""
+    """`run` or `close`. `adopt`, `stop` and `intake_closed` may be called from any thread."""
 
-    def __init__(self, concurrency: int, pages_: pages.Pages) -> None:
-        self._threads = concurrency or MOST_THREADS
+    def __init__(self, pages_: pages.Pages) -> None:
         self._pages = pages_
+        self._threads = 1
         self._caller: Caller | None = None
         self._selector = selectors.DefaultSelector()
         self._bell, self._bell_end = socket.socketpair()
@@ -75,9 +75,16 @@ class BlockingEngine:
         self._is_intake_closed = True
         self._ring()
 
-    def run(self, caller: Caller) -> None:
-        """Serve until stopped and drained."""
+    def close(self) -> None:
+        """It is not needed."""
+        self._selector.close()
+        self._bell.close()
+        self._bell_end.close()
+
+    def run(self, caller: Caller, concurrency: int) -> None:
+        """Serve until stopped and drained. `concurrency` as in an order."""
         self._caller = caller
+        self._threads = concurrency or MOST_THREADS
         take = self._serve_here if self._threads == 1 else self._serve_in_thread
         while True:
             is_last_look = self._is_intake_closed and not self._busy

@@ -69,6 +69,18 @@ def listen(path: str) -> socket.socket:
     return listener
 
 
+def _send_all(sock: socket.socket, data: bytes) -> None:
+    """Small answers go out at once. Raises OSError, also for a client that takes too long."""
+    try:
+        sent = sock.send(data)
+    except BlockingIOError:
+        sent = 0
+    if sent < len(data):
+        sock.settimeout(SEND_TIMEOUT_S)
+        sock.sendall(data[sent:])
+        sock.setblocking(False)
+
+
 class Door:
     """`start` once; `settled` when loading has ended; then `stop`. All are thread-safe."""
 
@@ -210,9 +222,7 @@ class Door:
         close = close or (request is not None and not request.keep_alive) or not self._is_open
         is_head = request is not None and request.method == "HEAD"
         try:
-            guest.sock.settimeout(SEND_TIMEOUT_S)
-            guest.sock.sendall(http1.encode(response, is_head=is_head, close=close))
-            guest.sock.setblocking(False)
+            _send_all(guest.sock, http1.encode(response, is_head=is_head, close=close))
         except OSError:
             close = True
         if close:

@@ -7,7 +7,7 @@ import os
 import queue
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from . import handlers, loader, order, pages, seal
@@ -24,6 +24,11 @@ class Instance:
     def __init__(self, path: str, instance: str) -> None:
         self._orders: queue.SimpleQueue[order.Order] = queue.SimpleQueue()
         self._engine: Any = None
+        """None until the handler is loaded."""
+        self._blocking: BlockingEngine | None = None
+        """Made while nobody waits; not needed by every kind of handler."""
+        self._ahead: Mapping[str, Iterable[str]] = {}
+        """The modules that were imported while it was warm."""
         self._is_stopping = False
         self._pages = pages.Pages(instance, self._orders.put, self._in_flight)
         self._door = Door(path, self._pages)
@@ -37,6 +42,8 @@ class Instance:
         )
         if given is None:
             preload()  # before it says that it is warm
+            self._ahead = loader.imported_ahead(_OWN_IMPORTS)
+            self._blocking = BlockingEngine(self._pages)
             self._door.start()
             given = self._orders.get()
         else:
@@ -57,13 +64,15 @@ class Instance:
 
     def _load(self, given: order.Order) -> tuple[Callable[[], None], Callable[[], None]]:
         """How to serve until stopped, and what to do then. Raises LoadError."""
-        loader.prepare(given, _OWN_IMPORTS)
+        loader.prepare(given, self._ahead)
         handler = loader.load(given)
         if handler.kind in (handlers.ASYNC, handlers.ASGI):
+            if self._blocking is not None:
+                self._blocking.close()
             return self._async_serving(handler, given)
-        engine = self._engine = BlockingEngine(given.concurrency, self._pages)
+        engine = self._engine = self._blocking or BlockingEngine(self._pages)
         caller = _blocking_caller(handler, given)
-        return lambda: engine.run(caller), lambda: None
+        return lambda: engine.run(caller, given.concurrency), lambda: None
 
     def _async_serving(
         self, handler: handlers.Handler, given: order.Order

@@ -1,5 +1,6 @@
 """Handlers are imported for real, in processes of their own: tests/integration/runtimes."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -69,12 +70,32 @@ def test_an_empty_package_says_so(package: Path) -> None:
     assert "It has no Python file." in load_error(package, "main.handler").detail
 
 
-def test_what_was_imported_ahead_of_time_gives_way_to_modules_of_the_function(tmp_path: Path) -> None:
-    (tmp_path / "logging.py").touch()
-    (tmp_path / "vendor" / "asyncio").mkdir(parents=True)
-    path = [str(tmp_path), str(tmp_path / "vendor"), str(tmp_path / "nowhere")]
-    modules = ["logging", "logging.config", "asyncio", "asyncio.tasks", "json", "runtimes.python"]
-    found = loader._shadowed(modules, path)
-    assert found == {"logging", "logging.config", "asyncio", "asyncio.tasks"}
-    (tmp_path / "runtimes").mkdir()
-    assert loader._shadowed(modules, path) == found, "this package itself never does"
+def test_what_was_imported_ahead_of_time_gives_way_to_modules_of_the_function(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "unit_ahead.py").touch()
+    (tmp_path / "vendor" / "unit_asyncio").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    ahead = {
+        "unit_ahead": ["unit_ahead", "unit_ahead.config"],
+        "unit_asyncio": ["unit_asyncio.tasks"],
+        "json": ["json"],
+    }
+    for name in [name for names in ahead.values() for name in names]:
+        monkeypatch.setitem(sys.modules, name, sys.modules["json"])
+    loader.prepare(make_order(code=str(tmp_path)), ahead)
+    assert [name for name in sys.modules if name.startswith("unit_a")] == []
+    assert "json" in sys.modules
+
+
+def test_what_an_instance_has_only_because_it_was_warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = set(sys.modules)
+    for name in ("unit_ahead", "unit_ahead.config", "runtimes.unit"):
+        monkeypatch.setitem(sys.modules, name, sys)
+    found = loader.imported_ahead(own)
+    assert {top: sorted(names) for top, names in found.items()} == {
+        "unit_ahead": ["unit_ahead", "unit_ahead.config"]
+    }, "this package itself is there in any case"
