@@ -14,6 +14,8 @@ import uvloop
 
 from plat.settings import Settings
 from router.server import serve
+from tests.integration.redis_forms import StartRedis, Watched
+from tests.integration.redis_server import RedisServer
 from tests.integration.router.instances import Behaviour, Instance, say_ok
 from tests.integration.router.pool_server import PoolServer, route, token_entry
 from tests.integration.router.wire import WAIT_S, Message, Wire
@@ -209,3 +211,31 @@ async def run_instance(pool: PoolServer, data_dir: Path) -> AsyncIterator[RunIns
             return instance
 
         yield run
+
+
+@pytest.fixture
+def start_redis(data_dir: Path) -> Iterator[StartRedis]:
+    """Start Redis servers, each in a folder of its own."""
+    servers: list[RedisServer] = []
+
+    def run(name: str, *options: str | int) -> RedisServer:
+        folder = data_dir / name
+        folder.mkdir()
+        server = RedisServer(folder, *map(str, options))
+        servers.append(server)
+        server.start()
+        return server
+
+    yield run
+    for server in servers:
+        server.kill()
+
+
+@pytest.fixture
+def watched_redis(start_redis: StartRedis, data_dir: Path) -> Iterator[Watched]:
+    watched = Watched(data_dir, start_redis)
+    try:
+        watched.start()
+        yield watched
+    finally:
+        watched.stop()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from plat.errors import PlatError
 from plat.idempotency import HOLD_S, Begin, Claim, Finish, Renew, State
 from plat.tasks import cancel, spawn
 from router.idempotency.claims import Claimed, Kept
@@ -17,8 +18,8 @@ from router.idempotency.keys import ASK_S, Idempotency
 from router.idempotency.redis_store import TAGS, RedisKeys
 from router.limits.leases import StoreError
 from router.metrics import Metrics
+from tests.integration.redis_forms import StartRedis, Watched, run_cluster
 from tests.integration.redis_server import RedisServer
-from tests.integration.router.test_redis_forms import as_bytes, free_port
 from tests.integration.router.wire import until
 
 pytestmark = pytest.mark.redis
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.redis
 WAIT_S = 20.0
 KEEP_S = 60.0
 KEYS = [scope("f", None, str(number)) for number in range(200)]
+MakeIdempotency = Callable[..., Idempotency]
 ANSWER = Kept(200, b"OK", [(b"X", b"\xff")], bytes(range(256)))
 
 
@@ -37,12 +39,12 @@ def server(data_dir: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-async def make(server: RedisServer) -> AsyncIterator[Callable[[], Idempotency]]:
+async def make(server: RedisServer) -> AsyncIterator[MakeIdempotency]:
     """Routers' parts, each with a connection of its own."""
     made: list[tuple[Idempotency, asyncio.Task[None]]] = []
 
-    def idempotency() -> Idempotency:
-        one = Idempotency(RedisKeys(server.url), Metrics(), keep_s=KEEP_S, clock=time.monotonic)
+    def idempotency(url: str = server.url) -> Idempotency:
+        one = Idempotency(RedisKeys(url), Metrics(), keep_s=KEEP_S, clock=time.monotonic)
         made.append((one, spawn(one.run(), "idempotency keys")))
         return one
 
@@ -74,12 +76,21 @@ class Function:
     async def __call__(self, claim: Claimed) -> Kept:
         await claim.begin()
         self.executions += 1
+        assert self.executions == 1, "it is executed again"
         await self.gate.wait()
         await claim.finish(ANSWER)
         return ANSWER
 
     async def until_executed(self) -> None:
         await until(lambda: self.executions > 0)
+
+
+def memory(key: str) -> str:
+    return f"{{plat:key:{int(key[:8], 16) % TAGS}}}:memory"
+
+
+def record(key: str) -> str:
+    return f"{{plat:key:{int(key[:8], 16) % TAGS}}}:{key}"
 
 
 def keyed(number: int = 0) -> Keyed:
@@ -99,26 +110,18 @@ async def test_keys_of_all_tags(server: RedisServer) -> None:
     await store.close()
 
 
-async def test_a_cluster(data_dir: Path) -> None:
-    port = free_port()
-    server = RedisServer(data_dir, *map(str, ("--port", port, "--cluster-enabled", "yes")))
-    server.start()
-    try:
-        server.run("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-        await until(lambda: b"cluster_state:ok" in as_bytes(server.run("CLUSTER", "INFO")))
-        store = RedisKeys(f"redis+cluster://127.0.0.1:{port}")
-        await store.open()
-        for key in KEYS[:8]:
-            assert await claimed(store, key) is State.MINE
-            assert (await store.ask(Begin(key, "t", KEEP_S))).state is State.MINE
-            assert (await store.ask(Finish(key, "t", "f", b"\x00\xff", KEEP_S))).state is State.MINE
-            assert (await store.ask(Claim(key, "u", "f"))).answer == b"\x00\xff"
-        await store.close()
-    finally:
-        server.kill()
+async def test_a_cluster(start_redis: StartRedis) -> None:
+    store = RedisKeys(run_cluster(start_redis))
+    await store.open()
+    for key in KEYS[:8]:
+        assert await claimed(store, key) is State.MINE
+        assert (await store.ask(Begin(key, "t", KEEP_S))).state is State.MINE
+        assert (await store.ask(Finish(key, "t", "f", b"\x00\xff", KEEP_S))).state is State.MINE
+        assert (await store.ask(Claim(key, "u", "f"))).answer == b"\x00\xff"
+    await store.close()
 
 
-async def test_not_there_and_then_there(server: RedisServer, make: Callable[[], Idempotency]) -> None:
+async def test_not_there_and_then_there(server: RedisServer, make: MakeIdempotency) -> None:
     one, function = make(), Function()
     function.gate.set()
     with pytest.raises(Exception, match="Nothing was executed"):
@@ -131,9 +134,7 @@ async def test_not_there_and_then_there(server: RedisServer, make: Callable[[], 
 
 
 @pytest.mark.parametrize("way", ["killed", "flushed", "silent"])
-async def test_gone_while_a_call_is_in_flight(
-    server: RedisServer, make: Callable[[], Idempotency], way: str
-) -> None:
+async def test_gone_while_a_call_is_in_flight(server: RedisServer, make: MakeIdempotency, way: str) -> None:
     """Two routers; whatever becomes of Redis, there is one execution, and everybody has its answer."""
     server.start()
     one, other, function = make(), make(), Function()
@@ -162,9 +163,7 @@ async def test_gone_while_a_call_is_in_flight(
     assert function.executions == 1
 
 
-async def test_an_answer_that_redis_missed_is_told_later(
-    server: RedisServer, make: Callable[[], Idempotency]
-) -> None:
+async def test_an_answer_that_redis_missed_is_told_later(server: RedisServer, make: MakeIdempotency) -> None:
     server.start()
     one, other, function = make(), make(), Function()
     first = spawn(one.once(keyed(), WAIT_S, function), "first")
@@ -178,6 +177,61 @@ async def test_an_answer_that_redis_missed_is_told_later(
     assert function.executions == 1
 
 
+@pytest.mark.parametrize("replicated", [True, False], ids=["replicated", "not replicated"])
+async def test_a_failover_by_sentinel_while_a_call_is_in_flight(
+    watched_redis: Watched, make: MakeIdempotency, replicated: bool
+) -> None:
+    """Whether or not the claim had reached the replica, which is the master now: nobody else executes."""
+    one, other, function = make(watched_redis.url), make(watched_redis.url), Function()
+    first = spawn(one.once(keyed(), WAIT_S, function), "first")
+    await function.until_executed()
+    watched_redis.replicate()
+    watched_redis.master.kill()
+    if not replicated:
+        watched_redis.replica.run("CONFIG", "SET", "replica-read-only", "no")
+        assert watched_redis.replica.run("DEL", record(KEYS[0])) == 1
+    deadline = time.monotonic() + WAIT_S
+    while await refused(other, function) != "idempotency_in_flight" or not watched_redis.has_failed_over():
+        assert time.monotonic() < deadline, "the new master does not hear of the claim"
+        await asyncio.sleep(0.1)
+    function.gate.set()
+    assert await first == ANSWER
+    assert await other.once(keyed(), WAIT_S, function) == ANSWER
+    assert function.executions == 1
+
+
+async def refused(other: Idempotency, function: Function) -> str:
+    """Why a call that does not wait is not executed."""
+    with pytest.raises(PlatError) as told:
+        await other.once(keyed(), 0, function)
+    return told.value.code
+
+
+async def test_an_answer_that_was_replicated_outlives_a_failover(
+    watched_redis: Watched, make: MakeIdempotency
+) -> None:
+    one, other, function = make(watched_redis.url), make(watched_redis.url), Function()
+    function.gate.set()
+    assert await one.once(keyed(), WAIT_S, function) == ANSWER
+    watched_redis.replicate()
+    watched_redis.master.kill()
+    await until(watched_redis.has_failed_over)
+    assert await until_told(other, function) == ANSWER
+    assert function.executions == 1
+
+
+async def until_told(other: Idempotency, function: Function) -> Kept:
+    """Also by a new master that its Sentinel does not name yet."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            return await other.once(keyed(), 0, function)
+        except PlatError as error:
+            assert error.code == "idempotency_unavailable"
+            assert time.monotonic() < deadline, "nobody tells the answer"
+            await asyncio.sleep(0.1)
+
+
 async def test_what_is_no_url_of_redis() -> None:
     with pytest.raises(StoreError, match="redis_url begins"):
         RedisKeys("http://localhost")
@@ -188,9 +242,7 @@ async def test_a_renewal_that_comes_late_makes_no_key(server: RedisServer) -> No
     store = RedisKeys(server.url)
     assert await claimed(store, KEYS[0]) is State.MINE
     late = Renew(KEYS[1], "gone", "f", True, KEEP_S)
-    tag = int(KEYS[1][:8], 16) % TAGS
-    server.run("HSET", f"{{plat:key:{tag}}}:memory", "since", 0)
-    server.run("HSET", f"{{plat:key:{tag}}}:memory", "run", run_id(server))
+    server.run("HSET", memory(KEYS[1]), "since", 0, "run", run_id(server))
     assert (await store.ask(late)).state is State.LOST
     await store.close()
 

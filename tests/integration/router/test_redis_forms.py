@@ -1,16 +1,13 @@
 """Leases from each form of Redis, and through a link to it that is slow, cut, or silent."""
 
 import asyncio
-import shutil
-import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import redis
 
 from plat.feed import Route, RouteVersion
 from plat.leasing import LEASE_TTL_S, Ask
@@ -20,37 +17,13 @@ from router.limits.leases import TIMEOUT_S, Leasing, StoreError
 from router.limits.limiter import Limiter
 from router.limits.redis_store import RedisStore
 from router.metrics import Metrics
+from tests.integration.redis_forms import StartRedis, Watched, free_port, run_cluster
 from tests.integration.redis_server import RedisServer
 
 pytestmark = pytest.mark.redis
 
 ASK = Ask("k", 1.0, 4, 0, 0, 1, 0.0, 1e9, False)
 WAIT_S = 15.0
-
-
-def free_port() -> int:
-    """Also 10,000 above it: there nodes of a Cluster talk."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = int(one.getsockname()[1])
-    return port if port <= 50_000 else port - 20_000
-
-
-@pytest.fixture
-def start(data_dir: Path) -> Iterator[Callable[..., RedisServer]]:
-    servers: list[RedisServer] = []
-
-    def run(name: str, *options: str | int) -> RedisServer:
-        folder = data_dir / name
-        folder.mkdir()
-        server = RedisServer(folder, *map(str, options))
-        servers.append(server)
-        server.start()
-        return server
-
-    yield run
-    for server in servers:
-        server.kill()
 
 
 async def leases_something(url: str) -> None:
@@ -66,7 +39,7 @@ async def leases_something(url: str) -> None:
         await store.close()
 
 
-async def test_tls_and_a_password(start: Callable[..., RedisServer], data_dir: Path) -> None:
+async def test_tls_and_a_password(start_redis: StartRedis, data_dir: Path) -> None:
     key, certificate, port = data_dir / "key.pem", data_dir / "cert.pem", free_port()
     subprocess.run(  # noqa: ASYNC221 - nothing else runs yet
         [
@@ -78,7 +51,7 @@ async def test_tls_and_a_password(start: Callable[..., RedisServer], data_dir: P
         capture_output=True,
     )
     tls = ("--tls-port", port, "--tls-cert-file", key.with_name("cert.pem"), "--tls-key-file", key)
-    server = start("tls", *tls, "--tls-ca-cert-file", certificate, "--tls-auth-clients", "no")
+    server = start_redis("tls", *tls, "--tls-ca-cert-file", certificate, "--tls-auth-clients", "no")
     server.run("CONFIG", "SET", "requirepass", "secret")
     await leases_something(f"rediss://:secret@localhost:{port}?ssl_ca_certs={certificate}")
     distrusting = RedisStore(f"rediss://:secret@localhost:{port}")
@@ -87,51 +60,22 @@ async def test_tls_and_a_password(start: Callable[..., RedisServer], data_dir: P
     await distrusting.close()
 
 
-async def test_a_cluster(start: Callable[..., RedisServer]) -> None:
-    port = free_port()
-    server = start("node", "--cluster-enabled", "yes", "--port", port, "--cluster-announce-ip", "127.0.0.1")
-    server.run("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-    deadline = time.monotonic() + WAIT_S
-    while b"cluster_state:ok" not in as_bytes(server.run("CLUSTER", "INFO")):
-        assert time.monotonic() < deadline, "the cluster does not begin"
-        await asyncio.sleep(0.05)
-    await leases_something(f"redis+cluster://127.0.0.1:{port}")
+async def test_a_cluster(start_redis: StartRedis) -> None:
+    await leases_something(run_cluster(start_redis))
 
 
-def as_bytes(value: object) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode()
-
-
-async def test_a_failover_by_sentinel_is_a_memory_that_was_lost(
-    start: Callable[..., RedisServer], data_dir: Path
-) -> None:
-    ports = [free_port() for _ in range(3)]
-    master = start("master", "--port", ports[0])
-    start("replica", "--port", ports[1], "--replicaof", f"127.0.0.1 {ports[0]}")
-    config = data_dir / "sentinel.conf"
-    config.write_text(
-        f"port {ports[2]}\ndir {data_dir}\nsentinel monitor main 127.0.0.1 {ports[0]} 1\n"
-        "sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 2000\n"
-    )
-    program = shutil.which("redis-server")
-    assert program is not None
-    sentinel = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
-        [program, str(config), "--sentinel"], stdout=subprocess.DEVNULL
-    )
-    store = RedisStore(f"redis+sentinel://127.0.0.1:{ports[2]}/main")
+async def test_a_failover_by_sentinel_is_a_memory_that_was_lost(watched_redis: Watched) -> None:
+    store = RedisStore(watched_redis.url)
     try:
         [first] = await until_answered(store, 1)
         assert first.forgotten_s > 0
         await asyncio.sleep(LEASE_TTL_S + 1.5)
         assert (await store.lease("a", 100, [ASK]))[0].lease == 1
-        await until_replicated(ports[2])
-        master.kill()
+        watched_redis.master.kill()
         [answer] = await until_answered(store, 101)
         assert (answer.lease, answer.forgotten_s > 0) == (0, True)
     finally:
         await store.close()
-        sentinel.kill()
-        sentinel.wait()
 
 
 async def until_answered(store: RedisStore, number: int) -> list:  # type: ignore[type-arg]
@@ -143,14 +87,6 @@ async def until_answered(store: RedisStore, number: int) -> list:  # type: ignor
             assert time.monotonic() < deadline, "it never answers"
             await asyncio.sleep(0.1)
             number += 1
-
-
-async def until_replicated(port: int) -> None:
-    deadline = time.monotonic() + WAIT_S
-    with redis.Redis(port=port) as sentinel:
-        while not sentinel.execute_command("SENTINEL", "REPLICAS", "main"):
-            assert time.monotonic() < deadline, "the sentinel does not see the replica"
-            await asyncio.sleep(0.1)
 
 
 # --- a link that is not well
@@ -230,8 +166,8 @@ class Calls:
 
 
 @pytest.fixture
-async def link(start: Callable[..., RedisServer], data_dir: Path) -> AsyncIterator[Link]:
-    link = Link(data_dir / "link.sock", start("redis"))
+async def link(start_redis: StartRedis, data_dir: Path) -> AsyncIterator[Link]:
+    link = Link(data_dir / "link.sock", start_redis("redis"))
     await link.open()
     yield link
     link.cut()
