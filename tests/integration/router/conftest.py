@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -10,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 import pytest
+import redis
 import uvloop
 
 from plat.settings import Settings
@@ -228,6 +230,17 @@ def start_redis(data_dir: Path) -> Iterator[StartRedis]:
 
     yield run
     for server in servers:
+        server.kill()
+
+
+@pytest.fixture(scope="module")
+def redis_client() -> Iterator[redis.Redis]:
+    """Of a server of the module's own."""
+    with tempfile.TemporaryDirectory(prefix="plat-redis-") as folder:
+        server = RedisServer(Path(folder))
+        server.start()
+        with redis.Redis(unix_socket_path=str(server.path)) as client:
+            yield client
         server.kill()
 
 

@@ -1,67 +1,32 @@
 """`idempotency.lua` in a real Redis keeps to the same contract as the reference, and answers as it does."""
 
-import tempfile
-from collections.abc import Iterator
-from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plat.idempotency import LEASE_S, Begin, Claim, Finish, Records, Release, Renew, Request, Verdict
 from router.idempotency.redis_store import SCRIPT, arguments, read_verdict
-from tests.integration.redis_server import RedisServer
+from tests.integration.router.clocked_script import ClockedScript
 from tests.unit.plat.idempotency_contract import KEEP_S, LONG_S, START, IdempotencyContract, MakeStore
 
 pytestmark = pytest.mark.redis
 
-_stores = count()
 
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with tempfile.TemporaryDirectory(prefix="plat-redis-") as folder:
-        server = RedisServer(Path(folder))
-        server.start()
-        yield server
-        server.kill()
-
-
-@pytest.fixture(scope="module")
-def client(server: RedisServer) -> Iterator[redis.Redis]:
-    with redis.Redis(unix_socket_path=str(server.path)) as client:
-        yield client
-
-
-class ScriptStore:
-    """The script, but for its clock: that is a key of the test's."""
-
+class ScriptStore(ClockedScript):
     def __init__(self, client: Any, since: float) -> None:
-        self.tag = f"{{test-{next(_stores)}}}"
-        script = SCRIPT.replace("redis.call('TIME')", f"redis.call('LRANGE', '{self.tag}clock', 0, -1)")
-        assert script != SCRIPT
-        self._client = client
-        self._run = client.register_script(script)
-        self._call(["open", "", "", LEASE_S, 0, ""], "nothing", since)
+        super().__init__(client, SCRIPT)
+        self.run(["memory", "nothing"], ["open", "", "", LEASE_S, 0, ""], since)
 
     def answer(self, request: Request, now: float) -> Verdict:
-        return read_verdict(self._call(arguments(request), request.key, now))
-
-    def _call(self, given: list[Any], key: str, now: float) -> list[bytes]:
-        clock, micro = f"{self.tag}clock", round(now * 1e6)
-        self._client.delete(clock)
-        self._client.rpush(clock, micro // 1_000_000, micro % 1_000_000)
-        answer: list[bytes] = self._run([f"{self.tag}memory", f"{self.tag}{key}"], given)
-        return answer
+        return read_verdict(self.run(["memory", request.key], arguments(request), now))
 
 
 class TestScript(IdempotencyContract):
     @pytest.fixture
-    def make_store(self, client: Any) -> MakeStore:
-        return lambda since: ScriptStore(client, since)
+    def make_store(self, redis_client: Any) -> MakeStore:
+        return lambda since: ScriptStore(redis_client, since)
 
 
 tokens = st.sampled_from("abc")
@@ -80,27 +45,27 @@ requests = st.one_of(
     st.sampled_from([0.0, LONG_S]),
 )
 def test_it_answers_as_the_reference_does(
-    client: Any, script: list[tuple[Request, float]], age_s: float
+    redis_client: Any, script: list[tuple[Request, float]], age_s: float
 ) -> None:
-    reference, store = Records(START - age_s, 1_000_000), ScriptStore(client, START - age_s)
+    reference, store = Records(START - age_s, 1_000_000), ScriptStore(redis_client, START - age_s)
     now = START
     for request, pause_s in script:
         now += pause_s
         assert store.answer(request, now) == reference.answer(request, now), request
 
 
-def test_keys_go_by_themselves(client: Any) -> None:
-    store = ScriptStore(client, START - LONG_S)
+def test_keys_go_by_themselves(redis_client: Any) -> None:
+    store = ScriptStore(redis_client, START - LONG_S)
     left = []
     for request in (Claim("k", "a", "f"), Begin("k", "a", KEEP_S), Finish("k", "a", "f", b"x", 60.0)):
         store.answer(request, START)
-        left.append(client.pttl(f"{store.tag}k") / 1000)
+        left.append(redis_client.pttl(f"{store.tag}k") / 1000)
     assert [round(seconds) for seconds in left] == [LEASE_S, KEEP_S, 60]
 
 
-def test_another_run_of_the_server_is_a_new_memory(client: Any) -> None:
-    store = ScriptStore(client, START - LONG_S)
+def test_another_run_of_the_server_is_a_new_memory(redis_client: Any) -> None:
+    store = ScriptStore(redis_client, START - LONG_S)
     store.answer(Claim("k", "a", "f"), START)
-    client.hset(f"{store.tag}memory", "run", "another")
+    redis_client.hset(f"{store.tag}memory", "run", "another")
     assert store.answer(Claim("other", "a", "f"), START).state == "young"
     assert store.answer(Claim("k", "b", "f"), START).state == "running"
