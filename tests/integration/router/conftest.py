@@ -15,6 +15,7 @@ import redis
 import uvloop
 
 from plat.settings import Settings
+from plat.tasks import spawn
 from router.server import serve
 from tests.integration.redis_forms import StartRedis, Watched
 from tests.integration.redis_server import RedisServer
@@ -74,9 +75,7 @@ class RouterProcess:
         self._wires: list[Wire] = []
 
     async def start(self, index: int = 0) -> None:
-        self._task = asyncio.get_running_loop().create_task(
-            serve(self.settings, self._stop, index=index), name="router"
-        )
+        self._task = spawn(serve(self.settings, self._stop, index=index), "router")
 
     def begin_stop(self) -> None:
         self._stop.set()

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from plat.tasks import spawn
 from tests.integration.router.conftest import RouterProcess, RunInstance, get, post
 from tests.integration.router.instances import Gate, Instance, say_ok
 from tests.integration.router.pool_server import PoolServer
@@ -43,7 +44,7 @@ async def test_the_instance_is_told_and_the_slot_waits_for_its_end(
         wire.writer.close()
     await asyncio.wait_for(stubborn.told.wait(), 20)
     instance.behave = say_ok
-    next_call = asyncio.create_task(router.get())  # noqa: TID251
+    next_call = spawn(router.get(), "call")
     await queued(router, 1)
     assert len(instance.requests) == 1
     stubborn.gate.open()
@@ -104,7 +105,7 @@ async def test_a_client_that_leaves_the_queue(
 ) -> None:
     gate = Gate()
     instance = await run_instance(gate.then_ok)
-    first = asyncio.create_task(router.get())  # noqa: TID251
+    first = spawn(router.get(), "call")
     await until(lambda: instance.in_call == 1)
     wire = await router.connect()
     await wire.send(get("/function/f/left"))

@@ -1,11 +1,11 @@
 """The beginning of a body comes before a slot is asked for: a client that sends only a head holds nothing."""
 
-import asyncio
 import random
 from collections.abc import Iterator
 
 import pytest
 
+from plat.tasks import spawn
 from tests.integration.router.conftest import EARLY, RouterProcess, RunInstance, RunRouter, post
 from tests.integration.router.instances import Gate
 from tests.integration.router.pool_server import PoolServer
@@ -158,7 +158,7 @@ async def test_a_client_that_waits_for_a_slot_is_not_read_any_further(
     body = b"x" * 50_000_000
     gate = Gate()
     instance = await run_instance(gate.then_ok)
-    first = asyncio.create_task(router.get())  # noqa: TID251
+    first = spawn(router.get(), "call")
     await until(lambda: instance.in_call == 1)
     wire = await router.connect()
     wire.writer.write(post(body))

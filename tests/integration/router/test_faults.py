@@ -7,6 +7,7 @@ import pytest
 
 from plat.feed import Demand, Faulted, StartFailed, ToRouter
 from plat.model import Problem
+from plat.tasks import spawn
 from tests.integration.router.conftest import RouterProcess, RunInstance, get, post
 from tests.integration.router.instances import Gate, Instance, say_ok, says
 from tests.integration.router.pool_server import PoolServer, route
@@ -51,7 +52,7 @@ async def test_the_reason_may_come_before_the_end_of_the_connection(
         wire.abort()
 
     await run_instance(killed)
-    call = asyncio.create_task(router.get())  # noqa: TID251
+    call = spawn(router.get(), "call")
     await until(lambda: gate.waiting == 1)
     await pool.gone("a", "exited", "The process exited with status 3.")
     gate.open()

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from plat.model import Problem
+from plat.tasks import spawn
 from tests.integration.router.conftest import RouterProcess, RunInstance, RunRouter, get, post
 from tests.integration.router.instances import Gate, Instance, says
 from tests.integration.router.pool_server import PoolServer, route
@@ -199,7 +200,7 @@ async def test_waiting_calls_hold_no_slot(
         await wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
     instance = await run_instance(gated, slots=2)
-    calls = [asyncio.create_task(router.call(keyed())) for _ in range(5)]  # noqa: TID251
+    calls = [spawn(router.call(keyed()), "call") for _ in range(5)]
     await until(lambda: gate.waiting == 1)
     assert (await router.call(post(b"other"))).status == 200
     gate.open()

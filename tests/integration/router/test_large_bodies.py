@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from plat.settings import Settings
+from plat.tasks import spawn
 from tests.integration.router.conftest import RouterProcess, RunInstance, listening
 from tests.integration.router.instances import OK, Gate
 from tests.integration.router.pool_server import PoolServer
@@ -190,7 +191,7 @@ async def test_an_instance_that_does_not_read_holds_the_client_back(
     wire = await router.connect()
     before = router.memory_bytes()
     await wire.send(b"PUT /function/f HTTP/1.1\r\nHost: x\r\n" + framing(chunked=False) + b"\r\n")
-    sending = asyncio.create_task(send())  # noqa: TID251
+    sending = spawn(send(), "body")
     await until(lambda: gate.waiting == 1)
     await until_it_stands_still(lambda: sent)
     assert sent < SIZE // 2

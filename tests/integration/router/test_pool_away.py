@@ -3,6 +3,7 @@
 import asyncio
 
 from plat.feed import Demand, Faulted, Held, Reclaim, Returned
+from plat.tasks import spawn
 from tests.integration.router.conftest import RouterProcess, RunInstance, RunRouter, get
 from tests.integration.router.instances import Gate
 from tests.integration.router.pool_server import PoolServer, route
@@ -28,7 +29,7 @@ async def test_a_call_in_flight_is_answered(
 ) -> None:
     gate = Gate()
     await run_instance(gate.then_ok)
-    call = asyncio.create_task(router.get())  # noqa: TID251
+    call = spawn(router.get(), "call")
     await until(lambda: gate.waiting == 1)
     await pool.stop()
     gate.open()
@@ -39,7 +40,7 @@ async def test_a_call_in_flight_is_answered(
 async def test_a_call_that_waits_is_said_again(
     router: RouterProcess, pool: PoolServer, run_instance: RunInstance
 ) -> None:
-    call = asyncio.create_task(router.get())  # noqa: TID251
+    call = spawn(router.get(), "call")
     await pool.until(lambda: bool(pool.heard(Demand)))
     await pool.stop()
     pool.received.clear()
@@ -66,7 +67,7 @@ async def test_a_fault_while_the_pool_is_away_is_told_later(
     await pool.put(route(timeout_s=0.1))
     gate = Gate()
     await run_instance(gate.then_ok)
-    call = asyncio.create_task(router.get())  # noqa: TID251
+    call = spawn(router.get(), "call")
     await until(lambda: gate.waiting == 1)
     await pool.stop()
     assert (await call).status == 504
@@ -80,7 +81,7 @@ async def test_slots_asked_back_come_when_their_call_ends(
 ) -> None:
     gate = Gate()
     await run_instance(gate.then_ok)
-    call = asyncio.create_task(router.get())  # noqa: TID251
+    call = spawn(router.get(), "call")
     await until(lambda: gate.waiting == 1)
     await pool.send(Reclaim("a", 1))
     assert (await router.metrics()).count("plat_in_flight") > 0

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from plat.feed import Demand
+from plat.tasks import spawn
 from tests.integration.router.conftest import RouterProcess, RunInstance, RunRouter
 from tests.integration.router.instances import Gate, say_ok
 from tests.integration.router.pool_server import PoolServer, route
@@ -19,7 +20,7 @@ async def queued(pool: PoolServer, calls: int) -> None:
 async def test_a_call_asks_for_an_instance_and_waits_for_it(
     router: RouterProcess, pool: PoolServer, run_instance: RunInstance
 ) -> None:
-    call = asyncio.create_task(router.get())  # noqa: TID251
+    call = spawn(router.get(), "call")
     await pool.until(lambda: Demand("f-1", 1, 0, 0) in pool.received)
     await run_instance()
     assert (await call).status == 200
@@ -31,7 +32,7 @@ async def test_calls_are_served_in_their_order(
 ) -> None:
     calls = []
     for number in range(8):
-        calls.append(asyncio.create_task(router.get(f"/function/f/{number}")))  # noqa: TID251
+        calls.append(spawn(router.get(f"/function/f/{number}"), "call"))
         await queued(pool, number + 1)
     instance = await run_instance()
     assert [answer.status for answer in await asyncio.gather(*calls)] == [200] * 8
@@ -70,7 +71,7 @@ async def test_a_full_queue_refuses_at_once(
     run_router: RunRouter, pool: PoolServer, run_instance: RunInstance
 ) -> None:
     router = await run_router(queue_limit=2)
-    waiting = [asyncio.create_task(router.get()) for _ in range(2)]  # noqa: TID251
+    waiting = [spawn(router.get(), "call") for _ in range(2)]
     await queued(pool, 2)
     refused = await router.get()
     assert (refused.status, refused.get("Retry-After")) == (429, "1")
@@ -123,7 +124,7 @@ async def test_unlimited_concurrency_queues_nobody(
     await pool.put(route(concurrency=0))
     gate = Gate()
     await run_instance(gate.then_ok, slots=1_000_000)
-    calls = [asyncio.create_task(router.get()) for _ in range(50)]  # noqa: TID251
+    calls = [spawn(router.get(), "call") for _ in range(50)]
     await until(lambda: gate.waiting == 50)
     gate.open()
     assert {answer.status for answer in await asyncio.gather(*calls)} == {200}
@@ -137,7 +138,7 @@ async def test_what_is_counted(router: RouterProcess, run_instance: RunInstance)
         await say_ok(wire, request)
 
     instance = await run_instance(behave)
-    first = asyncio.create_task(router.get())  # noqa: TID251
+    first = spawn(router.get(), "call")
     await until(lambda: instance.in_call == 1)
     assert 'plat_in_flight{function="f"} 1' in await router.metrics()
     gate.open()

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from plat.feed import Faulted
-from plat.tasks import cancel
+from plat.tasks import cancel, spawn
 from tests.integration.router.conftest import EARLY, EARLY_CHUNK, RouterProcess, RunInstance, RunRouter, post
 from tests.integration.router.instances import OK, Gate, say_ok
 from tests.integration.router.pool_server import PoolServer, route
@@ -36,7 +36,7 @@ async def trickling(wire: Wire, piece: bytes) -> AsyncIterator[None]:
             wire.writer.write(piece)
             await asyncio.sleep(STEP_S)
 
-    task = asyncio.create_task(trickle())  # noqa: TID251
+    task = spawn(trickle(), "body")
     try:
         yield
     finally:
@@ -80,7 +80,7 @@ async def test_a_trickler_is_told_so_and_its_slot_waits_for_the_handler(
     assert 69_000 < int(told[1]) < 100_000
     await asyncio.wait_for(ended.wait(), 20)
     instance.behave = say_ok
-    next_call = asyncio.create_task(router.get())  # noqa: TID251
+    next_call = spawn(router.get(), "call")
     await queued(router, 1)
     assert len(instance.requests) == 1
     gate.open()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from plat.feed import Faulted
+from plat.tasks import spawn
 from tests.integration.router.conftest import NOT_FAST, RouterProcess, RunInstance, RunRouter, get
 from tests.integration.router.instances import Gate, say_ok
 from tests.integration.router.pool_server import PoolServer, route
@@ -131,7 +132,7 @@ async def test_a_client_that_takes_nothing_is_cut_and_the_slot_waits_for_the_han
     await router.until_metrics(CUT)
     await asyncio.wait_for(told.wait(), WAIT_S)
     instance.behave = say_ok
-    next_call = asyncio.create_task(router.get())  # noqa: TID251
+    next_call = spawn(router.get(), "call")
     await queued(router, 1)
     assert len(instance.requests) == 1
     gate.open()

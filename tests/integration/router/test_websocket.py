@@ -1,6 +1,5 @@
 """WebSockets pass through: a real server behind the router, a real client before it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from plat.address import Address
+from plat.tasks import spawn
 from plat.web import start_site
 from tests.integration.router.conftest import RouterProcess, RunInstance, get
 from tests.integration.router.instances import say_ok
@@ -101,7 +101,7 @@ async def test_a_flood_that_the_client_does_not_read_is_held_back_and_not_lost(
 ) -> None:
     """40 MB go in as fast as they can: every buffer on the way fills, both ways."""
     async with session.ws_connect(url(router), max_msg_size=0) as socket:
-        sender = asyncio.create_task(send_many(socket, 40, 1_000_000))  # noqa: TID251
+        sender = spawn(send_many(socket, 40, 1_000_000), "messages")
         for number in range(40):
             assert await socket.receive_bytes() == bytes([number]) * 1_000_000
         await sender
