@@ -7,6 +7,7 @@ import pytest
 
 from plat.errors import PlatError
 from plat.idempotency import LOST, MINE, Begin, Claim, Finish, Release, Renew, Request, Verdict
+from plat.tasks import spawn
 from router.idempotency.claims import Claimed, Kept
 from router.idempotency.key import Keyed
 from router.limits.leases import StoreError
@@ -100,8 +101,8 @@ async def test_others_are_told_before_the_store(store: Store, claim: Claimed) ->
 
 async def test_one_request_at_a_time(store: Store, claim: Claimed) -> None:
     store.gate.clear()
-    renewal = asyncio.get_running_loop().create_task(claim.tell())
-    release = asyncio.get_running_loop().create_task(claim.release())
+    renewal = spawn(claim.tell(), "renewal")
+    release = spawn(claim.release(), "release")
     for _ in range(5):
         await asyncio.sleep(0)
     assert store.kinds() == [Renew]

@@ -7,6 +7,7 @@ import pytest
 
 from plat.errors import PlatError
 from plat.idempotency import LEASE_S
+from plat.tasks import spawn, subtask
 from router.idempotency.claims import Claimed, Kept
 from router.idempotency.key import Keyed
 from router.idempotency.keys import ASK_S, LOOK_S
@@ -32,7 +33,7 @@ def code(told: Kept | PlatError | None) -> str:
 
 
 def begin(world: World, call: Call) -> "asyncio.Task[Kept | PlatError | None]":
-    return asyncio.get_running_loop().create_task(world.routers[call.router].call(call))
+    return spawn(world.routers[call.router].call(call), "call")
 
 
 @pytest.mark.parametrize("router", [0, 1], ids=["same router", "another"])
@@ -128,9 +129,8 @@ def test_a_turn_that_comes_to_one_who_has_gone_is_the_next_one_s() -> None:
         router = world.routers[0]
         first = begin(world, Call(0, 0, refused=True, slot_s=1))
         await world.at(0.1)
-        loop = asyncio.get_running_loop()
-        second = loop.create_task(router._call(Call(0.1, 0)))
-        third = loop.create_task(router._call(Call(0.1, 0)))
+        second = spawn(router._call(Call(0.1, 0)), "second")
+        third = spawn(router._call(Call(0.1, 0)), "third")
         await asyncio.sleep(0)
         flight = router.idempotency._flights[KEY]
         flight.waiters[0].future.add_done_callback(lambda _: second.cancel())
@@ -204,8 +204,7 @@ def test_an_execution_that_breaks_in_a_way_nobody_expected_is_not_repeated() -> 
             raise RuntimeError("a mistake")
 
         idempotency = world.routers[0].idempotency
-        loop = asyncio.get_running_loop()
-        first = loop.create_task(idempotency.once(Keyed(KEY, "same", None), PATIENCE_S, execute))
+        first = subtask(idempotency.once(Keyed(KEY, "same", None), PATIENCE_S, execute), "first")
         await world.at(0.5)
         second = begin(world, Call(0.5, 0))
         with pytest.raises(RuntimeError):
