@@ -4,19 +4,14 @@ import asyncio
 import re
 from typing import cast
 
-from plat.address import Address
 from plat.feed import Grant, Route, RouteVersion
-from router.admission import Admission
-from router.calls import Calls
 from router.clients import Clients
 from router.downstream import ClientServer
 from router.fastpath import FastConnection
-from router.feed import PoolLink
-from router.limits.limiter import Limiter
-from router.metrics import Metrics
 from router.upstream import UpstreamConnection
 from tests.unit.router.heads import head
 from tests.unit.router.memory import MemoryTransport
+from tests.unit.router.tables import calls_of, pool_link
 
 V = "f-1"
 ROUTE = Route("f", 1, False, "public", 60.0, None, None, (RouteVersion(V, 1, 1, 30.0),))
@@ -61,22 +56,13 @@ class Rig:
     """One client, one instance with one slot, and a connection to it."""
 
     def __init__(self) -> None:
-        link = PoolLink("r1", Address(path="/nowhere"), clock=lambda: 0.0, queue_limit=10)
+        link = pool_link()
         link.routes.put(ROUTE)
         self.slots = link.slots
         self.slots.grant(Grant("a", V, "unix:/nowhere", 1), 0.0)
         self.instance = next(iter(self.slots.instances()))
-        admission = Admission(link.routes, link.identities, Limiter(), 100_000)
-        calls = Calls(
-            admission=admission,
-            slots=self.slots,
-            pool=link,
-            metrics=Metrics(),
-            queue_timeout_s=30,
-            send_timeout_s=60,
-        )
         self.server = Server()
-        self.clients = Clients(calls, cast(ClientServer, self.server), 10)
+        self.clients = Clients(calls_of(link), cast(ClientServer, self.server), 10)
         self.connect()
         self.upstream = UpstreamConnection()
         self.upstream_transport = MemoryTransport()

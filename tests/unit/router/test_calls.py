@@ -4,16 +4,12 @@ import asyncio
 
 import pytest
 
-from plat.address import Address
 from plat.feed import Gone, Grant
-from router.admission import Admission
-from router.calls import Calls, Held, give_back, idle_connection
-from router.feed import PoolLink
-from router.limits.limiter import Limiter
-from router.metrics import Metrics
+from router.calls import Held, give_back, idle_connection
 from router.slots import InstanceSlots
 from router.upstream import UpstreamConnection
 from tests.unit.router.memory import MemoryTransport
+from tests.unit.router.tables import calls_of, pool_link
 
 V = "version-1"
 
@@ -22,7 +18,7 @@ class Rig:
     """One instance with one slot, taken, and a connection to it."""
 
     def __init__(self) -> None:
-        self.link = PoolLink("router-0", Address(path="/nowhere"), clock=lambda: 0.0, queue_limit=10)
+        self.link = pool_link()
         self.slots = self.link.slots
         self.slots.grant(Grant("a", V, "unix:/nowhere", 1), 0)
         instance = self.slots.take(V, 0)
@@ -32,15 +28,7 @@ class Rig:
         self.upstream = UpstreamConnection()
         self.upstream.connection_made(self.transport)
         self.held = Held(self.slots, self.instance, self.upstream)
-        admission = Admission(self.link.routes, self.link.identities, Limiter(), 1000)
-        self.calls = Calls(
-            admission=admission,
-            slots=self.slots,
-            pool=self.link,
-            metrics=Metrics(),
-            queue_timeout_s=30,
-            send_timeout_s=60,
-        )
+        self.calls = calls_of(self.link)
 
     @property
     def is_free(self) -> bool:

@@ -5,14 +5,9 @@ from typing import cast
 
 import pytest
 
-from plat.address import Address
-from router.admission import Admission
-from router.calls import Calls
 from router.clients import REMEMBERED_HEADS, Clients
 from router.downstream import ClientServer
-from router.feed import PoolLink
-from router.limits.limiter import Limiter
-from router.metrics import Metrics
+from tests.unit.router.tables import calls_of, pool_link
 
 HEAD = b"GET /function/f HTTP/1.1\r\nHost: example.org\r\n\r\n"
 
@@ -39,17 +34,7 @@ def server() -> SimpleNamespace:
 
 @pytest.fixture
 async def clients(server: SimpleNamespace) -> Clients:
-    link = PoolLink("r1", Address(path="/nowhere"), clock=lambda: 0.0, queue_limit=10)
-    admission = Admission(link.routes, link.identities, Limiter(), 1000)
-    calls = Calls(
-        admission=admission,
-        slots=link.slots,
-        pool=link,
-        metrics=Metrics(),
-        queue_timeout_s=30,
-        send_timeout_s=60,
-    )
-    return Clients(calls, cast(ClientServer, server), 3)
+    return Clients(calls_of(pool_link(), body_limit_bytes=1000), cast(ClientServer, server), 3)
 
 
 async def test_connections_of_both_paths_count(clients: Clients, server: SimpleNamespace) -> None:

@@ -11,16 +11,12 @@ import pytest
 from plat.address import Address
 from plat.errors import PlatError
 from plat.feed import Faulted, Grant, Route, RouteVersion
-from router.admission import Admission
-from router.calls import Calls
-from router.feed import PoolLink
-from router.limits.limiter import Limiter
-from router.metrics import Metrics
 from router.pace import LeastRate
 from router.slots import InstanceSlots
 from router.streaming import Call
 from router.target import parse_target
 from router.upstream import UnreachableError, UpstreamConnection
+from tests.unit.router.tables import calls_of, pool_link
 
 V = "f-1"
 VERSION = RouteVersion(V, 1, 1, 30.0)
@@ -31,18 +27,9 @@ class Rig:
     """The tables of a router, and connections that are made when the test says so."""
 
     def __init__(self) -> None:
-        self.link = PoolLink("r1", Address(path="/nowhere"), clock=lambda: 0.0, queue_limit=10)
+        self.link = pool_link()
         self.slots = self.link.slots
-        admission = Admission(self.link.routes, self.link.identities, Limiter(), 1000)
-        self.calls = Calls(
-            admission=admission,
-            slots=self.slots,
-            pool=self.link,
-            metrics=Metrics(),
-            queue_timeout_s=30,
-            send_timeout_s=60,
-            connect=self._connect,
-        )
+        self.calls = calls_of(self.link, connect=self._connect)
         self.connecting: list[asyncio.Future[UpstreamConnection]] = []
 
     async def _connect(self, address: Address) -> UpstreamConnection:
