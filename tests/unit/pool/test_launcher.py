@@ -1,12 +1,11 @@
 """How a warm instance becomes one of a version, or turns out to be of no use. A driver in memory."""
 
-import asyncio
-
 import pytest
 from msgspec.structs import replace
 
 from plat.errors import PlatError
 from plat.feed import SecretValues, VersionEntry
+from plat.tasks import subtask
 from pool.drivers.base import Exited, Kind, WarmOrder
 from pool.health import UselessError
 from pool.lifecycle import State
@@ -49,7 +48,7 @@ async def test_what_another_would_fail_at_too_is_raised(rig: Rig) -> None:
 async def test_one_that_dies_ends_the_wait_with_its_reason(rig: Rig) -> None:
     member = await warm_member(rig)
     rig.driver.hold_load = True
-    loading = asyncio.get_running_loop().create_task(rig.launcher.load(member, NEVER))
+    loading = subtask(rig.launcher.load(member, NEVER), "load")
     await settle()
     member.died.set_result(Exited(member.id, "out_of_memory", "It used too much."))
     with pytest.raises(PlatError, match="It used too much") as raised:
