@@ -21,7 +21,6 @@ from pool.feed import RouterLinks
 from pool.fleet import Fleet
 from pool.launcher import Launcher
 from pool.scaler import Scaler
-from router.calls import Calls
 from router.feed import PoolLink
 from router.slots import SlotTable
 
@@ -84,8 +83,7 @@ def watch_pool(marks: Marks) -> None:
 def watch_router(marks: Marks) -> None:
     marks.around(SlotTable, "wait", "call waits")
     marks.around(PoolLink, "_flush_demand", "demand")
-    marks.around(PoolLink, "_apply", "word of the pool")
-    marks.around_wait(Calls, "connection", "connection")
+    marks.around(SlotTable, "grant", "granted")
 
 
 def main() -> None:

@@ -210,6 +210,13 @@ class RouteDropped(Struct, frozen=True, tag="route_dropped"):
     name: str
 
 
+class Coming(Struct, frozen=True, tag="coming"):
+    """An instance listens, and is about to be granted to who waits for its version: connect meanwhile."""
+
+    instance: str
+    address: str
+
+
 class Grant(Struct, frozen=True, tag="grant"):
     """`slots` more slots at an instance are the router's to use."""
 
@@ -269,6 +276,7 @@ class KeyVerdict(Struct, frozen=True, tag="key_verdict"):
 
 ToRouter = (
     MemoryPressure
+    | Coming
     | Leased
     | KeyVerdict
     | Saturated

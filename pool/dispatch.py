@@ -4,12 +4,14 @@ Every change ends in `balance` of the version it touches: grant what is free, as
 elsewhere, start or stop what `scaling.decide` says. Synchronous throughout; the fleet does the waiting.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 
 from plat.errors import PlatError
 from plat.feed import (
+    Coming,
     Demand,
     Faulted,
     FromRouter,
@@ -46,6 +48,9 @@ DRAIN_MARGIN_S = 5.0
 
 PRESSURE_INTERVAL_S = 0.1
 """Told again while memory is short: what was in use a moment ago may be idle now."""
+
+WEIGHED_S = 0.002
+"""So long after a grant comes what is not urgent: the system call that sends it is made in between."""
 
 SATURATED_INTERVAL_S = 0.25
 """A quarter of what it holds for (`router.overload.SATURATED_S`)."""
@@ -203,12 +208,23 @@ class Dispatcher:
 
     # --- the fleet's word
 
+    def instance_loading(self, member: Member) -> None:
+        """Whoever waits can connect to it meanwhile."""
+        for router in self._demands.of(member.version.id):
+            self._send(router, Coming(member.id, member.address))
+
     def instance_ready(self, member: Member) -> None:
+        """Whoever waits has it at once; what else follows is weighed when the grant is on its way."""
         self.scaler.evictor.started(member.version.function, member.start_s)
         if self._has_former_secrets(member):
             self._drain(member)
-        self.balance(member.version.id)
-        self._rebalance_waiting()  # a place to start is free
+        self._serve(member.version.id)
+        asyncio.get_running_loop().call_later(WEIGHED_S, self._place_free, member.version.id)
+
+    def _place_free(self, version_id: str) -> None:
+        """An instance of the version has started: another can."""
+        self.balance(version_id)
+        self._rebalance_waiting()
 
     def instance_gone(self, member: Member, exited: Exited) -> None:
         self.broadcast(Gone(exited.instance, exited.reason, exited.detail))
@@ -225,20 +241,26 @@ class Dispatcher:
 
     def balance(self, version_id: str) -> None:
         """Bring slots and instances of a version to where they are needed."""
+        version = self._serve(version_id)
+        if version is not None:
+            self._scale(version, self._table.function(version.function))
+
+    def _serve(self, version_id: str) -> VersionEntry | None:
+        """Bring the slots there are to where they are needed. None: there is no such version (any more)."""
         if not self._table.loaded or self._fleet.closing:
-            return
+            return None
         version = self._version(version_id)
         if version_id not in self._table.versions and not self.scaler.on_trial(version_id):
             self._fail_waiters(version_id, PlatError("version_not_found", "This version was deleted."))
         if version is None:
-            return
+            return None
         function = self._table.function(version.function)
         if function is not None and function.stopped:
             error = PlatError("function_stopped", f'The function "{function.name}" is stopped.')
             self._fail_waiters(version_id, error)
         self._granting.grant(version_id)
         self._granting.reclaim(version_id)
-        self._scale(version, function)
+        return version
 
     def tick(self) -> None:
         """What time alone changes: idle instances, drains that take too long, routers that stay away."""

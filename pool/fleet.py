@@ -40,6 +40,7 @@ PROBE_S = 1.0
 class Observer(Protocol):
     """What the fleet tells. Called on the event loop, after the change is complete."""
 
+    def instance_loading(self, member: Member) -> None: ...
     def instance_ready(self, member: Member) -> None: ...
     def instance_gone(self, member: Member, exited: Exited) -> None: ...
     def start_failed(self, version: VersionEntry, error: PlatError) -> None: ...
@@ -152,7 +153,9 @@ class Fleet:
         version, began = member.version, time.monotonic()
         deadline, kind = began + self._start_timeout_s, "warm"
         try:
-            if member.state is State.LOADING and not await self._launcher.load(member, deadline, line):
+            if member.state is State.LOADING and not await self._launcher.load(
+                member, deadline, line, meanwhile=lambda: self._loading(member)
+            ):
                 member = self._another(member)
             if member.state is State.STARTING:
                 kind = "start"
@@ -170,6 +173,10 @@ class Fleet:
         self.backoff.failed(version.id, time.monotonic(), failure)
         self._start_failed(member, failure)
         return failure
+
+    def _loading(self, member: Member) -> None:
+        if self.observer is not None:
+            self.observer.instance_loading(member)
 
     def _another(self, useless: Member) -> Member:
         """In its place, so that the need it was to meet is met by one instance and not by two."""

@@ -1,7 +1,7 @@
 """How an instance of a version comes to be: started, or made of a warm one. Knows no states and no slots."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import closing, nullcontext
 from typing import Any
 
@@ -53,22 +53,37 @@ class Launcher:
         except UselessError as error:
             raise PlatError("instance_start_failed", f"The instance cannot be loaded: {error}.") from error
 
-    async def load(self, member: Member, deadline: float, line: Line | None = None) -> bool:
+    async def load(
+        self,
+        member: Member,
+        deadline: float,
+        line: Line | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> bool:
         """Make the warm instance with the member's id one of its version.
 
-        `line`: a connection to it, open already; it is closed. False: it is of no use. Raises PlatError for
-        what another instance would fail at too.
+        `line`: a connection to it, open already; it is closed. `meanwhile` is called once it is being loaded.
+        False: it is of no use. Raises PlatError for what another instance would fail at too.
         """
         with closing(line) if line is not None else nullcontext():
             require_secrets(member.version)
             code = await self._code.code(member.version.digest)
-            return await self._load(member, StartOrder(member.id, member.version, code), deadline, line)
+            order = StartOrder(member.id, member.version, code)
+            return await self._load(member, order, deadline, line, meanwhile)
 
-    async def _load(self, member: Member, order: StartOrder, deadline: float, line: Line | None) -> bool:
+    async def _load(
+        self,
+        member: Member,
+        order: StartOrder,
+        deadline: float,
+        line: Line | None,
+        meanwhile: Callable[[], None],
+    ) -> bool:
         try:
             placed = await self._driver.place(order)
             member.address, member.started_at = placed.running.address, placed.running.started_at
-            await self._unless_it_dies(member, load(member.address, placed.load, deadline, line))
+            loading = load(member.address, placed.load, deadline, line)
+            await self._unless_it_dies(member, loading, meanwhile)
         except (UselessError, OSError) as error:
             log.warning("a warm instance is of no use", instance=member.id, detail=str(error))
             return False
@@ -79,11 +94,19 @@ class Launcher:
             return False
         return True
 
-    async def _unless_it_dies(self, member: Member, waiting: Coroutine[Any, Any, object]) -> None:
+    async def _unless_it_dies(
+        self,
+        member: Member,
+        waiting: Coroutine[Any, Any, object],
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
         """Ready, or the reason why not: it says so itself, dies, or takes too long."""
         ready = subtask(waiting, f"await {member.id}")
         either: list[asyncio.Future[Any]] = [ready, member.died]
         try:
+            await asyncio.sleep(0)  # it is asked
+            await asyncio.sleep(0)  # and what was written has gone out
+            meanwhile()
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if member.died.done() and not ready.done():
                 exited = member.died.result()

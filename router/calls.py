@@ -36,9 +36,6 @@ WAITS_LIMIT = 4
 
 LIMIT_CODES = frozenset({"rate_limited", "too_many_in_flight"})
 
-OPEN_AHEAD = 32
-"""Connections opened ahead at an instance, at most."""
-
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """Methods whose request may be sent twice (RFC 9110, 9.2.2)."""
 
@@ -112,22 +109,6 @@ class Calls:
             log.warning("instance unreachable", instance=instance.id, version=name, detail=str(error))
             self.slots.fault(instance, "unreachable")
             raise
-
-    def open_ahead(self, instance: InstanceSlots, slots: int) -> None:
-        """Connections for slots just granted, so that no call waits for one."""
-        missing = min(slots, OPEN_AHEAD) - instance.in_use - len(instance.connections)
-        for _ in range(missing):
-            spawn(self._open(instance), "open ahead")
-
-    async def _open(self, instance: InstanceSlots) -> None:
-        try:
-            upstream = await self._connect(Address.parse(instance.address))
-        except UnreachableError:
-            return  # the call that needs it will say so
-        if instance.gone or len(instance.connections) >= instance.granted:
-            upstream.close()
-        else:
-            instance.connections.insert(0, upstream)  # those in use lately stay on top
 
     # --- what goes wrong
 

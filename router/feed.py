@@ -14,6 +14,7 @@ import msgspec
 from plat.address import Address
 from plat.errors import PlatError
 from plat.feed import (
+    Coming,
     Demand,
     Faulted,
     FromRouter,
@@ -70,6 +71,9 @@ class PoolLink:
     ) -> None:
         self.granted: Callable[[InstanceSlots, int], None] = _ignore
         """Told of each grant, after its slots are in the table."""
+        self.coming: Callable[[Coming], None] = _ignore_coming
+        self.ended: Callable[[str], None] = _ignore_name
+        """Told of each instance that is gone."""
         self.leased: Callable[[Leased], None] = _ignore_leases
         self.appeared: Callable[[str], None] = _ignore_name
         """Told of each function that was not there before."""
@@ -220,13 +224,8 @@ class PoolLink:
 
     def _apply(self, message: ToRouter) -> None:
         match message:
-            case Grant():
-                self._grants_seen += 1
-                self.granted(self.slots.grant(message, self._clock()), message.slots)
-            case Reclaim():
-                self.slots.reclaim(message, self._clock())
-            case Gone():
-                self._buried(message)
+            case Coming() | Grant() | Reclaim() | Gone():
+                self._apply_to_instance(message)
             case Saturated(version):
                 self.slots.saturated(version, self._clock())
             case MemoryPressure():
@@ -242,6 +241,18 @@ class PoolLink:
                 self._apply_to_tokens(message)
             case _:
                 raise AssertionError(f"unknown message {message!r}")
+
+    def _apply_to_instance(self, message: Coming | Grant | Reclaim | Gone) -> None:
+        match message:
+            case Coming():
+                self.coming(message)
+            case Grant():
+                self._grants_seen += 1
+                self.granted(self.slots.grant(message, self._clock()), message.slots)
+            case Reclaim():
+                self.slots.reclaim(message, self._clock())
+            case Gone():
+                self._buried(message)
 
     def _answered(self, message: Leased | KeyVerdict) -> None:
         if isinstance(message, Leased):
@@ -283,12 +294,17 @@ class PoolLink:
         for mourner in self._mourners.get(message.instance, ()):
             if not mourner.done():
                 mourner.set_result(message)
+        self.ended(message.instance)
         instance = self.slots.drop(message.instance)
         while instance is not None and instance.connections:
             instance.connections.pop().close()
 
 
 def _ignore(instance: InstanceSlots, slots: int) -> None:
+    """Nobody wants to know."""
+
+
+def _ignore_coming(message: Coming) -> None:
     """Nobody wants to know."""
 
 

@@ -19,6 +19,7 @@ from plat.web import call_id_of, problem_response, start_site
 from router import compiled, memory
 from router.access.bearers import Bearers, NoBearers
 from router.admission import Admission
+from router.ahead import Ahead
 from router.calls import Calls
 from router.client_connection import IDLE_S
 from router.clients import Clients
@@ -85,7 +86,10 @@ class Router:
             queue_timeout_s=settings.queue_timeout_s,
             send_timeout_s=settings.send_timeout_s,
         )
-        self.link.granted = calls.open_ahead
+        ahead = Ahead()
+        self.link.coming = ahead.coming
+        self.link.granted = ahead.granted
+        self.link.ended = ahead.ended
         self.link.appeared = self._appeared
         store = store_of(settings.redis_url, self.link)
         self.leasing = Leasing(name, self._limiter, store, self._metrics, clock=time.monotonic)

@@ -47,9 +47,8 @@ PARTS = (
     ("load: order to the instance, import", "place done", IMPORTED),
     ("load: serving, and its word of it", IMPORTED, "ready"),
     ("ready and granted", "ready", "ready done"),
-    ("grant over the feed", "ready done", "word of the pool"),
-    ("connection to the instance", "word of the pool", "connection done"),
-    ("request to the handler", "connection done", CALLED),
+    ("grant over the feed", "ready done", "granted"),
+    ("request to the handler", "granted", CALLED),
     ("answer to the client", CALLED, ANSWERED),
 )
 """What it is called, and the first marks of its beginning and end."""

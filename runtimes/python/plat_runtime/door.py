@@ -98,7 +98,7 @@ class Door:
             sock.setblocking(False)
 
     def start(self) -> None:
-        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        self._listen(when=self._pages.state != pages.LOADING)
         self._selector.register(self._bell, selectors.EVENT_READ, self._run_errands)
         threading.Thread(target=self._run, name="plat-door", daemon=True).start()
 
@@ -109,6 +109,14 @@ class Door:
     def stop(self) -> None:
         """Let in whoever has connected, then nobody; `engine.intake_closed` is called at the end."""
         self._send_errand(self._close)
+
+    def _listen(self, *, when: bool) -> None:
+        """Not while a handler is loaded: who connects then would wait anyway, and hold it up."""
+        listens = self._listener in self._selector.get_map()
+        if when and not listens:
+            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        elif listens and not when:
+            self._selector.unregister(self._listener)
 
     def _send_errand(self, errand: Callable[[], None]) -> None:
         self._errands.append(errand)
@@ -193,6 +201,7 @@ class Door:
         response = self._pages.answer(request, body)
         if response is None:
             guest.held = request
+            self._listen(when=False)
             return False
         self._send(guest, response, request=request)
         return True
@@ -236,6 +245,7 @@ class Door:
                 self._send(guest, self._pages.outcome(request), request=request)
             guest.is_call = False
             self._progress(guest)
+        self._listen(when=True)
 
     def _close(self) -> None:
         if not self._is_open:  # a second SIGTERM

@@ -33,6 +33,21 @@ def test_health_names_function_and_version(serve: Serve) -> None:
     assert serve("text").health().json == {"function": "hello", "version": 3, "in_flight": 0}
 
 
+def test_who_connects_to_a_warm_instance_while_it_loads_is_served_after(start: Start, runtime: str) -> None:
+    """As routers do: the connection is there by the time the slot is granted."""
+    instance = start(runtime, SLOW_IMPORT[runtime], None)
+    load = instance.connect()
+    load.send("POST", "/_plat/load", order(instance, "main.handler"))
+    instance.wait_for_mark("importing")
+    early, call = instance.connect(), instance.connect()
+    call.send("GET", "/")
+    instance.mark("go")
+    assert load.read().status == 200
+    assert call.read().body == b"loaded"
+    early.send("GET", "/")
+    assert early.read().body == b"loaded"
+
+
 def test_health_is_held_back_until_loading_has_ended(start: Start, runtime: str) -> None:
     instance = start(runtime, SLOW_IMPORT[runtime])
     connection, call = instance.connect(), instance.connect()

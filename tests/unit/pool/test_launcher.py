@@ -28,6 +28,19 @@ async def test_it_gets_the_code_and_the_address(rig: Rig) -> None:
     assert member.address == rig.driver.running[member.id].address
 
 
+async def test_while_it_is_loaded_something_else_can_be_done(rig: Rig) -> None:
+    member = await warm_member(rig)
+    rig.driver.hold_load = True
+    seen: list[str] = []
+    loading = subtask(rig.launcher.load(member, NEVER, meanwhile=lambda: seen.append(member.address)), "load")
+    await settle()
+    assert seen == [rig.driver.running[member.id].address]
+    assert not loading.done()
+    member.died.set_result(Exited(member.id, "exited", "It went."))
+    with pytest.raises(PlatError, match="It went"):
+        await loading
+
+
 @pytest.mark.parametrize(
     "error",
     [UselessError("nothing listens"), OSError(28, "No space left"), PlatError("engine_unavailable", "away")],
