@@ -1,8 +1,8 @@
-"""The door: a thread that owns the listening socket, greets connections and answers /_plat/ itself.
+"""The door: owns the listening socket, greets connections and answers /_plat/ itself.
 
-So an instance answers its health check also while a handler keeps the main thread busy. A connection
-whose first request is a call goes to the engine with the bytes read so far, and costs the door nothing
-from then on.
+Once there is a handler it has a thread of its own, so that an instance answers its health check also while
+the handler keeps the main thread busy. A connection whose first request is a call goes to the engine with
+the bytes read so far, and costs the door nothing from then on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import selectors
 import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -82,7 +81,10 @@ def _send_all(sock: socket.socket, data: bytes) -> None:
 
 
 class Door:
-    """`start` once; `settled` when loading has ended; then `stop`. All are thread-safe."""
+    """`serve` while there is no function; while one is loaded nobody is let in; then `settled`.
+
+    From then on the thread has it, until `stop`.
+    """
 
     def __init__(self, path: str, pages_: pages.Pages) -> None:
         self._path = path
@@ -90,51 +92,68 @@ class Door:
         self._pages = pages_
         self._engine: Engine | None = None
         self._guests: set[Guest] = set()
-        self._errands: deque[Callable[[], None]] = deque()
+        self._settled = threading.Event()
+        self._is_stopping = False
         self._is_open = True
         self._selector = selectors.DefaultSelector()
         self._bell, self._bell_end = socket.socketpair()
         for sock in (self._bell, self._bell_end):
             sock.setblocking(False)
-
-    def start(self) -> None:
-        self._listen(when=self._pages.state != pages.LOADING)
-        self._selector.register(self._bell, selectors.EVENT_READ, self._run_errands)
+        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        self._selector.register(self._bell, selectors.EVENT_READ, self._answer_bell)
         threading.Thread(target=self._run, name="plat-door", daemon=True).start()
 
+    def serve(self, until: Callable[[], bool]) -> None:
+        """Answer pages here, in the caller's thread: whoever hands an order over to another waits for it."""
+        while not until():
+            self._serve_ready()
+
     def settled(self, engine: Engine | None) -> None:
-        """Loading has ended: answer who waits, and give calls to `engine` from now on."""
-        self._send_errand(lambda: self._settle(engine))
+        """Loading has ended: answer who waits, and from now on give calls to `engine`."""
+        self._engine = engine
+        for guest in list(self._guests):
+            if guest.held is not None:
+                request, guest.held = guest.held, None
+                self._send(guest, self._pages.outcome(request), request=request)
+        self._settled.set()
+
+    def _pass_on_silent(self) -> None:
+        """Who has connected meanwhile without a word is a router: its first call need not pass here."""
+        before = set(self._guests)
+        self._accept()
+        for guest in self._guests - before:
+            self._read(guest)
+            if guest in self._guests and not guest.buffer:
+                self._pass_on(guest)
 
     def stop(self) -> None:
         """Let in whoever has connected, then nobody; `engine.intake_closed` is called at the end."""
-        self._send_errand(self._close)
-
-    def _listen(self, *, when: bool) -> None:
-        """Not while a handler is loaded: who connects then would wait anyway, and hold it up."""
-        listens = self._listener in self._selector.get_map()
-        if when and not listens:
-            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
-        elif listens and not when:
-            self._selector.unregister(self._listener)
-
-    def _send_errand(self, errand: Callable[[], None]) -> None:
-        self._errands.append(errand)
+        self._is_stopping = True
         with contextlib.suppress(OSError):  # the bell rings already, or nobody is there any more
             self._bell_end.send(b"\0")
 
     def _run(self) -> None:
+        """The thread: made while nobody waits for it."""
+        self._settled.wait()
+        for guest in list(self._guests):
+            guest.is_call = False
+            self._progress(guest)
+        if self._engine is not None:
+            self._pass_on_silent()
         while self._is_open:
-            for key, _ in self._selector.select():
-                key.data()
+            self._serve_ready()
         self._selector.close()
         self._bell.close()
         self._bell_end.close()
 
-    def _run_errands(self) -> None:
+    def _serve_ready(self) -> None:
+        for key, _ in self._selector.select():
+            key.data()
+
+    def _answer_bell(self) -> None:
         self._bell.recv(RECEIVE_BYTES)
-        while self._errands:
-            self._errands.popleft()()
+        if self._is_stopping:
+            self._close()
 
     def _accept(self) -> None:
         while True:
@@ -181,7 +200,7 @@ class Door:
             self._release(guest)
             self._engine.adopt(guest.sock, bytes(guest.buffer))
         elif self._pages.state in (pages.LOADING, pages.READY):
-            guest.is_call = True  # also when ready: `settled` is on its way here
+            guest.is_call = True
         else:
             self._send(guest, self._pages.refusal(), close=True)
 
@@ -201,7 +220,6 @@ class Door:
         response = self._pages.answer(request, body)
         if response is None:
             guest.held = request
-            self._listen(when=False)
             return False
         self._send(guest, response, request=request)
         return True
@@ -236,16 +254,6 @@ class Door:
             close = True
         if close:
             self._dismiss(guest)
-
-    def _settle(self, engine: Engine | None) -> None:
-        self._engine = engine
-        for guest in list(self._guests):
-            if guest.held is not None:
-                request, guest.held = guest.held, None
-                self._send(guest, self._pages.outcome(request), request=request)
-            guest.is_call = False
-            self._progress(guest)
-        self._listen(when=True)
 
     def _close(self) -> None:
         if not self._is_open:  # a second SIGTERM

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import queue
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -22,7 +21,7 @@ class Instance:
     """Exactly one a process; all methods run in its main thread."""
 
     def __init__(self, path: str, instance: str) -> None:
-        self._orders: queue.SimpleQueue[order.Order] = queue.SimpleQueue()
+        self._given: order.Order | None = None
         self._engine: Any = None
         """None until the handler is loaded."""
         self._blocking: BlockingEngine | None = None
@@ -30,7 +29,7 @@ class Instance:
         self._ahead: Mapping[str, Iterable[str]] = {}
         """The modules that were imported while it was warm."""
         self._is_stopping = False
-        self._pages = pages.Pages(instance, self._orders.put, self._in_flight)
+        self._pages = pages.Pages(instance, self._accept, self._in_flight)
         self._door = Door(path, self._pages)
         self._path = path
 
@@ -44,11 +43,9 @@ class Instance:
             preload()  # before it says that it is warm
             self._ahead = loader.imported_ahead(_OWN_IMPORTS)
             self._blocking = BlockingEngine(self._pages)
-            self._door.start()
-            given = self._orders.get()
+            given = self._await_order()
         else:
             self._pages.loading(given)
-            self._door.start()
         seal.wait(self._path)
         try:
             serve, stop_serving = self._load(given)
@@ -61,6 +58,14 @@ class Instance:
             self._stop()
         serve()
         stop_serving()
+
+    def _await_order(self) -> order.Order:
+        self._door.serve(until=lambda: self._given is not None)
+        assert self._given is not None
+        return self._given
+
+    def _accept(self, given: order.Order) -> None:
+        self._given = given
 
     def _load(self, given: order.Order) -> tuple[Callable[[], None], Callable[[], None]]:
         """How to serve until stopped, and what to do then. Raises LoadError."""

@@ -26,20 +26,30 @@ def test_a_call_that_comes_before_the_engine_waits_for_it(tmp_path: Path) -> Non
     path = str(tmp_path / "http.sock")
     pages = Pages("abc", lambda _: None, lambda: 0)
     door, engine = Door(path, pages), FakeEngine()
-    pages.loading(make_order())
-    pages.ready()  # the main thread says so just before it tells the door
-    door.start()
     call, health = Connection(path), Connection(path)
+    health.send("GET", "/_plat/health")
+    door.serve(until=health.has_bytes)
+    assert health.read().json == {"warm": True}
+    pages.loading(make_order())
     call.send("GET", "/")
     health.send("GET", "/_plat/health")
-    assert health.read().status == 200  # so the door has seen the call, which came first
+    answered = iter([False, True])
+    door.serve(until=lambda: next(answered))
+    assert not health.has_bytes()
     assert engine.adopted.empty()
+    silent = Connection(path)
+    pages.ready()
     door.settled(engine)
+    sock, data = engine.adopted.get(timeout=20)
+    assert data == b"", "who connected meanwhile is passed on before it says a word"
+    sock.close()
+    assert silent.is_closed()
+    assert health.read().json["function"] == make_order().function
     sock, data = engine.adopted.get(timeout=20)
     assert data.startswith(b"GET / HTTP/1.1\r\n")
     door.stop()
     assert engine.closed.get(timeout=20)
     assert not Path(path).exists()
     assert health.is_closed()
-    for each in (sock, call, health):
+    for each in (sock, call, health, silent):
         each.close()
