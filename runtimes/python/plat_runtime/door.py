@@ -117,15 +117,6 @@ class Door:
                 self._send(guest, self._pages.outcome(request), request=request)
         self._settled.set()
 
-    def _pass_on_silent(self) -> None:
-        """Who has connected meanwhile without a word is a router: its first call need not pass here."""
-        before = set(self._guests)
-        self._accept()
-        for guest in self._guests - before:
-            self._read(guest)
-            if guest in self._guests and not guest.buffer:
-                self._pass_on(guest)
-
     def stop(self) -> None:
         """Let in whoever has connected, then nobody; `engine.intake_closed` is called at the end."""
         self._is_stopping = True
@@ -145,6 +136,15 @@ class Door:
         self._selector.close()
         self._bell.close()
         self._bell_end.close()
+
+    def _pass_on_silent(self) -> None:
+        """Who has connected meanwhile without a word is a router: its first call need not pass here."""
+        before = set(self._guests)
+        self._accept()
+        for guest in self._guests - before:
+            self._read(guest)
+            if guest in self._guests and not guest.buffer:
+                self._pass_on(guest)
 
     def _serve_ready(self) -> None:
         for key, _ in self._selector.select():
