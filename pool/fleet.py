@@ -36,6 +36,9 @@ STOP_GRACE_S = 5.0
 
 PROBE_S = 1.0
 
+COUNTED_S = 0.002
+"""So long after it is ready a start is counted: that takes 0.02 to 0.06 ms, and a call waits."""
+
 
 class Observer(Protocol):
     """What the fleet tells. Called on the event loop, after the change is complete."""
@@ -167,8 +170,10 @@ class Fleet:
         else:
             self.backoff.succeeded(version.id)
             member.start_s = time.monotonic() - began
-            self._metrics.cold_start(version.function, kind, member.start_s)
             self._ready(member)
+            asyncio.get_running_loop().call_later(
+                COUNTED_S, self._metrics.cold_start, version.function, kind, member.start_s
+            )
             return None
         self.backoff.failed(version.id, time.monotonic(), failure)
         self._start_failed(member, failure)
