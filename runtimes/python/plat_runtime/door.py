@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import signal
 import socket
 import threading
 import time
@@ -125,6 +126,8 @@ class Door:
 
     def _run(self) -> None:
         """The thread: made while nobody waits for it."""
+        # Any thread may take a signal of a process that was stopped; the main one, which acts on it, slept on.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         self._settled.wait()
         for guest in list(self._guests):
             guest.is_call = False

@@ -27,7 +27,7 @@ class Instance:
         self._blocking: BlockingEngine | None = None
         """Made while nobody waits; not needed by every kind of handler."""
         self._ahead: Mapping[str, Iterable[str]] = {}
-        """The modules that were imported while it was warm."""
+        """The modules that were imported before there was an order."""
         self._is_stopping = False
         self._pages = pages.Pages(instance, self._accept, self._in_flight)
         self._door = Door(path, self._pages)
@@ -45,6 +45,7 @@ class Instance:
             self._blocking = BlockingEngine(self._pages)
             given = self._await_order()
         else:
+            self._ahead = loader.imported_ahead(_OWN_IMPORTS)  # by a fork server, if it has one
             self._pages.loading(given)
         seal.wait(self._path)
         try:
