@@ -126,7 +126,7 @@ class Door:
 
     def _run(self) -> None:
         """The thread: made while nobody waits for it."""
-        # Any thread may take a signal of a process that was stopped; the main one, which acts on it, slept on.
+        # Any thread may take a signal of a process that was paused, and the main one has to act on it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         self._settled.wait()
         for guest in list(self._guests):
