@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ import uvloop
 from pool.drivers import procfs
 from pool.drivers.environment import contract
 from pool.drivers.folder import Folder, Record
-from tests.integration.pool.platform import Heard, Platform, call, eventually
+from tests.integration.pool.platform import PATIENCE_S, Heard, Platform, call, eventually
 
 SLEEP = (sys.executable, "-S", "-c", "import time; time.sleep(600)")
 
@@ -28,7 +29,13 @@ def instances(platform: Platform) -> Path:
 
 
 def a_process(env: dict[str, str]) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(SLEEP, env=env, start_new_session=True)
+    """With its variables to be seen: for a moment after exec(2) there are none yet."""
+    process = subprocess.Popen(SLEEP, env=env, start_new_session=True)
+    deadline = time.monotonic() + PATIENCE_S
+    while env and not Path(f"/proc/{process.pid}/environ").read_bytes():
+        assert time.monotonic() < deadline, "a process without its variables"
+        time.sleep(0.001)
+    return process
 
 
 async def test_killed_between_starting_a_process_and_writing_down_its_pid(process_platform: Platform) -> None:
