@@ -55,14 +55,14 @@ FULL = Plan(
     budgets_s={
         "cpu": 150.0,
         "peak": 75.0,
-        "latency": 355.0,
+        "latency": 314.0,
         "collector": 70.0,
         "overload": 75.0,
         "runtimes": 25.0,
         "end_to_end": 25.0,
         "routers": 25.0,
         "many_functions": 45.0,
-        "limits": 125.0,
+        "limits": 65.0,
     },
     quick=False,
 )

@@ -14,7 +14,7 @@ REMEMBERED: Final = 1024
 """Lines and refusals of one limit that are kept: to look one up takes a third of the time of writing it."""
 
 EXACT: Final = 128
-"""More calls left than so many are told in steps, rounded down: 512 of them up to the burst."""
+"""More calls left than so many are told in steps, rounded down: at most 512 of them up to the burst."""
 
 UNKNOWN_S: Final = 1.0
 """What a call is told to wait where no store has said a word in time."""
