@@ -6,6 +6,7 @@ A cache: every folder can be made again from the artifact store. Knows no instan
 import asyncio
 import secrets
 import tempfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from plat.artifacts import ArtifactNotFoundError, Artifacts, DamagedArtifactError, extract, remove_tree
@@ -25,6 +26,8 @@ class CodeCache:
         self._folder = folder
         self._unpacking: dict[str, asyncio.Task[Path]] = {}
         self._compiling = asyncio.Lock()
+        self._asked_for: set[str] = set()
+        """Since the last `prune` began."""
 
     async def code(self, digest: str) -> Path:
         """The folder with the code; fetched and unpacked once, however many ask at once.
@@ -32,6 +35,7 @@ class CodeCache:
         Safe to cancel: the unpacking goes on for the others who wait. Raises PlatError
         `instance_start_failed` (no such artifact, or a damaged one), OSError (disk full).
         """
+        self._asked_for.add(digest)
         path = self._folder / digest
         if digest not in self._unpacking:
             if path.exists():
@@ -40,10 +44,15 @@ class CodeCache:
             task.add_done_callback(lambda _: self._unpacking.pop(digest))
         return await asyncio.shield(self._unpacking[digest])
 
-    async def prune(self, keep: set[str]) -> None:
-        """Remove every folder whose digest is not in `keep`, and what a killed pool left half done."""
+    async def prune(self, used: Callable[[], Awaitable[set[str]]]) -> None:
+        """Remove every folder whose digest is not `used`, and what a killed pool left half done.
+
+        What is asked for while they are looked for is used too. Raises OSError.
+        """
         async with self._compiling:  # what is being made is not half done
-            doomed = self._take_away(keep) if self._folder.exists() else []
+            self._asked_for.clear()
+            keep = await used()
+            doomed = self._take_away(keep | self._asked_for) if self._folder.exists() else []
         await asyncio.to_thread(_remove_all, doomed)
 
     def _take_away(self, keep: set[str]) -> list[Path]:

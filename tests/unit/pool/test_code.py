@@ -2,7 +2,7 @@
 
 import asyncio
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -77,6 +77,13 @@ async def test_one_who_gives_up_does_not_disturb_the_others(
     assert (patient.result() / "main.py").exists()
 
 
+def used(*digests: str) -> Callable[[], Awaitable[set[str]]]:
+    async def look() -> set[str]:
+        return set(digests)
+
+    return look
+
+
 async def test_what_a_killed_pool_left_half_is_no_hindrance_and_goes(
     cache: CodeCache, digest: str, tmp_path: Path
 ) -> None:
@@ -85,7 +92,7 @@ async def test_what_a_killed_pool_left_half_is_no_hindrance_and_goes(
     (half / "main.py").write_text("x =")
     path = await cache.code(digest)
     assert (path / "main.py").read_text() == "x = 1"
-    await cache.prune({digest})
+    await cache.prune(used(digest))
     assert [each.name for each in (tmp_path / "code").iterdir()] == [digest]
 
 
@@ -93,19 +100,34 @@ async def test_prune_keeps_what_is_named_and_what_is_on_its_way(
     cache: CodeCache, artifacts: CountingArtifacts, digest: str, tmp_path: Path
 ) -> None:
     await cache.code(digest)
-    await cache.prune(set())
+    await cache.prune(used())
     assert list((tmp_path / "code").iterdir()) == []
     artifacts.go.clear()
     async with asyncio.TaskGroup() as group:
         asking = group.create_task(cache.code(digest))
         await asyncio.sleep(0)
-        await cache.prune(set())
+        await cache.prune(used())
         artifacts.go.set()
     assert (asking.result() / "main.py").exists()
 
 
+async def test_what_is_asked_for_while_prune_looks_around_stays(
+    cache: CodeCache, digest: str, tmp_path: Path
+) -> None:
+    await cache.code(digest)
+
+    async def deployed_meanwhile() -> set[str]:
+        await cache.code(digest)
+        return set()
+
+    await cache.prune(deployed_meanwhile)
+    assert [each.name for each in (tmp_path / "code").iterdir()] == [digest]
+    await cache.prune(used())
+    assert list((tmp_path / "code").iterdir()) == []
+
+
 async def test_prune_before_anything_was_unpacked(cache: CodeCache) -> None:
-    await cache.prune({"x"})
+    await cache.prune(used("x"))
 
 
 async def test_an_artifact_that_is_gone_is_a_failed_start(cache: CodeCache, tmp_path: Path) -> None:
@@ -134,7 +156,7 @@ async def test_python_files_are_compiled_behind_the_first_start(
     digest = await artifacts.put(tmp_path / "long.zip")
     path = await cache.code(digest)
     assert [each.name for each in path.iterdir()] == ["main.py"]
-    await cache.prune({digest})  # waits for what is being made
+    await cache.prune(used(digest))  # waits for what is being made
     assert sorted(each.name for each in path.iterdir()) == ["__pycache__", "main.py"]
     assert [each.name for each in path.parent.iterdir()] == [digest]
 
@@ -147,5 +169,5 @@ async def test_code_that_is_pruned_while_it_waits_to_be_compiled_is_no_error(
     async with cache._compiling:
         await cache.code(await artifacts.put(tmp_path / "long.zip"))
         assert cache._take_away(set())
-    await cache.prune(set())
+    await cache.prune(used())
     assert list((tmp_path / "code").iterdir()) == []
