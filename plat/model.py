@@ -324,6 +324,8 @@ class DecisionInputs(Struct, frozen=True, kw_only=True, gc=False):
     """The last start failed, and the next one waits."""
     room: int | None
     """New instances that the machine had memory for; null: not limited."""
+    processors_busy: bool = False
+    """All of the machine's were, and the version had its share of them."""
 
 
 class DecisionView(Struct, frozen=True, kw_only=True):

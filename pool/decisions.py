@@ -133,6 +133,7 @@ def inputs_of(need: Need) -> DecisionInputs:
         paused=len(need.paused),
         backing_off=need.retry_at > float("-inf"),
         room=None if need.room >= NO_LIMIT else need.room,
+        processors_busy=need.processors_busy,
     )
 
 

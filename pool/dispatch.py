@@ -215,16 +215,19 @@ class Dispatcher:
 
     def instance_ready(self, member: Member) -> None:
         """Whoever waits has it at once; what else follows is weighed when the grant is on its way."""
-        self.scaler.evictor.started(member.version.function, member.start_s)
+        self.scaler.room.evictor.started(member.version.function, member.start_s)
         if self._has_former_secrets(member):
             self._drain(member)
         self._serve(member.version.id)
         asyncio.get_running_loop().call_later(WEIGHED_S, self._place_free, member.version.id)
 
     def _place_free(self, version_id: str) -> None:
-        """An instance of the version has started: another can."""
-        self.balance(version_id)
-        self._rebalance_waiting()
+        """An instance of the version has started: another can, of whoever has fewest."""
+        self._balance_fairly({version_id, *self._demands.versions()})
+
+    def instance_lost(self, member: Member) -> None:
+        """It cannot be resumed: whoever waits for it gets another, or is told at once why not."""
+        self._freed(member.version.id)
 
     def instance_gone(self, member: Member, exited: Exited) -> None:
         self.broadcast(Gone(exited.instance, exited.reason, exited.detail))
@@ -235,7 +238,7 @@ class Dispatcher:
         self.scaler.decisions.note_event(version.function, version.number, reason, datetime.now(UTC))
         if not self._alive(version.id):
             self._fail_waiters(version.id, _unavailable(version, error))
-        self._rebalance_waiting()
+        self.rebalance_waiting()
 
     # --- balance
 
@@ -288,22 +291,23 @@ class Dispatcher:
             for version in function.versions
             if version.number == function.live
         }
-        for version_id in versions:
-            self.balance(version_id)
+        with self.scaler.room.one_look():
+            self._balance_fairly(versions)
 
     def sweep_function(self, function: FunctionEntry) -> None:
         for version in function.versions:
             if version.number == function.live:
                 self.balance(version.id)
 
-    def _rebalance_waiting(self) -> None:
+    def rebalance_waiting(self) -> None:
+        """Something that calls may wait for has come."""
         self._balance_fairly(self._demands.versions())
 
     def _freed(self, version_id: str) -> None:
         """A slot of the version, or its memory, is free for whoever needs it most."""
         self._balance_fairly([version_id, *(self.scaler.short - {version_id})])
 
-    def _balance_fairly(self, versions: list[str]) -> None:
+    def _balance_fairly(self, versions: Iterable[str]) -> None:
         """Where not all can have what they want, those with the fewest instances come first."""
         for version_id in sorted(versions, key=lambda each: len(self._fleet.members(each))):
             self.balance(version_id)

@@ -26,6 +26,7 @@ from pool.line import Line
 from pool.member import Member
 from pool.members import Members
 from pool.metrics import PoolMetrics
+from pool.pauses import Pauses
 from pool.removals import Removals
 from pool.warm import WarmStock
 
@@ -45,6 +46,7 @@ class Observer(Protocol):
 
     def instance_loading(self, member: Member) -> None: ...
     def instance_ready(self, member: Member) -> None: ...
+    def instance_lost(self, member: Member) -> None: ...
     def instance_gone(self, member: Member, exited: Exited) -> None: ...
     def start_failed(self, version: VersionEntry, error: PlatError) -> None: ...
 
@@ -69,6 +71,7 @@ class Fleet:
         self._start_timeout_s = start_timeout_s
         self._members = Members()
         self._removals = Removals(driver)
+        self._pauses = Pauses(driver, ledger, resumed=self._resumed, stays_paused=self._stays_paused)
         self._starts: set[asyncio.Task[PlatError | None]] = set()
         self.closing = False
         self.backoff = Backoff()
@@ -165,7 +168,8 @@ class Fleet:
                 await self._launcher.start(member, deadline)
         except PlatError as error:
             failure = await self._launcher.with_last_lines(member, error)
-        except OSError as error:  # disk full, too many open files
+        except Exception as error:  # also an OSError: disk full, too many open files
+            log.error("a start failed", instance=member.id, exc_info=error)
             failure = PlatError("instance_start_failed", f"The instance cannot be started: {error}.")
         else:
             self.backoff.succeeded(version.id)
@@ -225,45 +229,23 @@ class Fleet:
 
     def pause(self, member: Member) -> None:
         """All its slots are home. It is out of use from now on; the engine pauses it in the background."""
-        if member.stays_awake:
-            return
-        member.become(State.PAUSED)
-        self._ledger.pause(member.id)
-        spawn(self._pause(member), f"pause {member.id}")
-
-    async def _pause(self, member: Member) -> None:
-        async with member.switching:
-            if member.state is not State.PAUSED or member.resuming:
-                return
-            try:
-                await self._driver.pause(member.id)
-            except PlatError as error:
-                log.warning("instance cannot be paused", instance=member.id, detail=error.detail)
-                member.stays_awake = True
-                self.resume(member)
+        self._pauses.pause(member)
 
     def resume(self, member: Member) -> None:
-        """In the background; the observer is told when it is ready again, or gone."""
-        if not member.resuming:
-            member.resuming = True
-            spawn(self._resume(member), f"resume {member.id}")
+        """In the background; the observer is told when it is ready again, or of no use."""
+        self._pauses.resume(member)
 
-    async def _resume(self, member: Member) -> None:
-        began = time.monotonic()
-        async with member.switching:
-            try:
-                await self._driver.resume(member.id)
-            except PlatError as error:
-                log.warning("instance cannot be resumed", instance=member.id, detail=error.detail)
-                self.stop(member, grace_s=0)
-                return
-        member.resuming = False
-        if member.state is State.PAUSED:
-            self._metrics.cold_start(member.version.function, "resume", time.monotonic() - began)
-            member.become(State.READY)
-            self._ledger.resume(member.id)
-            if self.observer is not None:
-                self.observer.instance_ready(member)
+    def _resumed(self, member: Member, seconds: float) -> None:
+        self._metrics.cold_start(member.version.function, "resume", seconds)
+        if self.observer is not None:
+            self.observer.instance_ready(member)
+
+    def _stays_paused(self, member: Member) -> None:
+        """Others take its place at once; an engine that is away refuses those too, and says so."""
+        self.drain(member, time.monotonic())
+        self.stop(member, grace_s=0)
+        if self.observer is not None:
+            self.observer.instance_lost(member)
 
     # --- adopt
 
@@ -401,12 +383,8 @@ class Fleet:
 
     async def _wake(self, member: Member) -> None:
         """The engine may have paused it after all: what a pool asked for before it was killed comes late."""
-        async with member.switching:
-            if member.managed and not member.stopping and member.state is not State.PAUSED:
-                try:
-                    await self._driver.resume(member.id)
-                except PlatError as error:
-                    log.info("an instance does not answer", instance=member.id, detail=error.detail)
+        if member.managed:
+            await self._pauses.wake(member)
 
     def _never_serves(self, member: Member, why: str) -> None:
         """One that was too busy with its start to say so when it was adopted."""

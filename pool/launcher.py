@@ -120,14 +120,18 @@ class Launcher:
         """What it wrote before it ended tells more than its exit status."""
         if error.code != "instance_start_failed" or error.traceback:
             return without_secrets(error, member.version.secrets)
-        lines = [
-            line.message
-            async for line in self._logbook.read(member.version.function, tail=READ_BACK_LINES, follow=False)
-            if line.instance == member.id
-        ]
+        try:
+            lines = await self._lines_of(member)
+        except OSError as unread:  # too many open files, and that may be why it did not start
+            log.warning("the last lines cannot be read", instance=member.id, error=str(unread))
+            lines = []
         text = "\n".join(lines[-LAST_LINES:]) or None
         told = PlatError(error.code, error.detail, reason=error.reason, traceback=text)
         return without_secrets(told, member.version.secrets)
+
+    async def _lines_of(self, member: Member) -> list[str]:
+        read = self._logbook.read(member.version.function, tail=READ_BACK_LINES, follow=False)
+        return [line.message async for line in read if line.instance == member.id]
 
 
 def without_secrets(error: PlatError, secrets: SecretValues) -> PlatError:

@@ -2,7 +2,6 @@
 
 import asyncio
 
-from plat.errors import PlatError
 from plat.logs import get_logger
 from plat.tasks import spawn
 from pool.drivers.base import Driver
@@ -35,9 +34,10 @@ class Removals:
             self.under_way.discard(instance)
 
     async def _removed(self, instance: str, grace_s: float) -> bool:
+        """Whatever it is that fails: an instance that nobody stops any more would stay for ever."""
         try:
             await self._driver.stop(instance, grace_s)
-        except PlatError as error:
-            log.warning("instance cannot be stopped yet", instance=instance, detail=error.detail)
+        except Exception as error:
+            log.warning("instance cannot be stopped yet", instance=instance, detail=str(error))
             return False
         return True

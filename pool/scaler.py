@@ -1,15 +1,9 @@
-"""Does with a version's instances what `scaling.decide` says, within the machine's memory.
-
-When that is short, warm instances go first, then idle instances of others, in the order of `eviction`;
-never one with a call in flight, and never one of a function's minimum.
-"""
+"""Does with a version's instances what `scaling.decide` says, within what `room` and `processors` have."""
 
 import os
 import time
-from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 
 import msgspec
 
@@ -17,13 +11,14 @@ from plat.feed import FunctionEntry, VersionEntry
 from plat.logs import get_logger
 from pool.decisions import Decisions
 from pool.demand import Demands
-from pool.eviction import Candidate, Evictor, GreedyDual
 from pool.expectations import Expectations
 from pool.fleet import Fleet
 from pool.ledger import Allotment, Ledger
 from pool.lifecycle import ON_THE_WAY, State
 from pool.member import Member
-from pool.scaling import NO_LIMIT, Decision, IdleInstance, Need, decide
+from pool.processors import Processors
+from pool.room import Room
+from pool.scaling import Decision, IdleInstance, Need, decide
 from pool.table import FunctionTable, is_live
 from pool.windows import Minimums
 
@@ -54,13 +49,21 @@ class Scaler:
         self._fleet = fleet
         self._ledger = ledger
         self._demands = demands
-        self._memory_mb = memory_mb
         self._drain = drain
         self._trials: dict[str, VersionEntry] = {}
         self._minimums = Minimums()
         self._expectations = Expectations(learned=learned)
         self.decisions = Decisions()
-        self.evictor: Evictor = GreedyDual()
+        self.room = Room(
+            table,
+            fleet,
+            ledger,
+            demands,
+            memory_mb=memory_mb,
+            minimum=self.minimum,
+            send_away=self._send_away,
+        )
+        self.processors = Processors(os.cpu_count() or 1)
         self.starts_are_held = False
         """True until the machine is listed: what is needed may be running already."""
         self.short: set[str] = set()
@@ -69,8 +72,13 @@ class Scaler:
     # --- a version that is to go live
 
     def begin_trial(self, version: VersionEntry) -> None:
-        """No table knows it yet: its first instance is not to be taken for an old one."""
+        """No table knows it yet: its first instance is not to be taken for an old one.
+
+        It starts also where nobody can go for it: a machine that is full can still be deployed to.
+        """
         self._trials[version.id] = version
+        if not self._fleet.has_warm(version):
+            self.room.make(version)
         reason = "deployed: one instance is started, to see whether it works"
         self.decisions.note_event(version.function, version.number, reason, datetime.now(UTC))
 
@@ -93,18 +101,39 @@ class Scaler:
             self._with(instance, self._fleet.pause)
         for instance in decision.resume:
             self._with(instance, self._fleet.resume)
-        self._note_short(version.id, decision.short)
+        self._note_short(version, decision)
         started = self._start(version, decision.start)
         done = msgspec.structs.replace(decision, start=started)
         if function is not None:  # of one that was deleted nobody will ask
             self.decisions.note(version.function, version.number, need, done, datetime.now(UTC))
         return decision
 
-    def _note_short(self, version_id: str, short: bool) -> None:
-        if short:
-            self.short.add(version_id)
-        else:
-            self.short.discard(version_id)
+    def _note_short(self, version: VersionEntry, decision: Decision) -> None:
+        if not decision.short:
+            self.short.discard(version.id)
+            return
+        self.short.add(version.id)
+        if not self._alive(version.id):
+            self.room.ask_for_a_place(version)
+
+    @property
+    def places_are_short(self) -> bool:
+        """As many start as may at the same time."""
+        return self._fleet.starting() >= START_PLACES
+
+    @property
+    def calls_are_short(self) -> bool:
+        """For memory, or a place to start: what comes free is theirs, and not the warm stock's."""
+        return bool(self.short) or self.places_are_short
+
+    def crowded(self) -> dict[str, list[str]]:
+        """Versions whose calls wait though they have what is never held back; with those that are ready."""
+        crowded = {}
+        for version_id in self._demands.versions():
+            ready = [each.id for each in self._fleet.members(version_id) if each.state is State.READY]
+            if len(ready) >= self.processors.never_held:
+                crowded[version_id] = ready
+        return crowded
 
     def minimum(self, function: FunctionEntry) -> int:
         """Instances of the function to keep ready now."""
@@ -114,7 +143,7 @@ class Scaler:
 
     def used(self, function: str, allotment: Allotment, now: float) -> None:
         """Slots of an instance go to a router whose calls wait."""
-        self.evictor.used(function, now)
+        self.room.evictor.used(function, now)
         if allotment.woken:
             self._expectations.used(function, allotment.idle_since, now)
 
@@ -138,6 +167,15 @@ class Scaler:
         expected = room and self._expectations.is_expected(function.name, time.monotonic())
         return max(self.minimum(function), int(expected))
 
+    def _send_away(self, victim: Member, function: str) -> None:
+        log.info("instance evicted", instance=victim.id, function=victim.version.function, to=function)
+        reason = f'evicted: memory is short, and calls of "{function}" wait'
+        self.decisions.note_event(victim.version.function, victim.version.number, reason, datetime.now(UTC))
+        self._drain(victim)
+
+    def _alive(self, version_id: str) -> int:
+        return sum(member.state is not State.DRAINING for member in self._fleet.members(version_id))
+
     def _with(self, instance: str, do: Callable[[Member], None]) -> None:
         member = self._fleet.get(instance)
         if member is not None and member.managed:
@@ -147,9 +185,9 @@ class Scaler:
         """How many of `count` there were places for."""
         for started in range(0 if self.starts_are_held else count):
             if not self._fleet.has_warm(version):
-                if self._fleet.starting() >= START_PLACES:
+                if self.places_are_short:
                     return started
-                if not self._make_room(version):
+                if not self.room.make(version):
                     self.short.add(version.id)
                     return started
             self._fleet.start(version)
@@ -158,12 +196,12 @@ class Scaler:
     def _need(self, version: VersionEntry, function: FunctionEntry | None) -> Need:
         members = self._fleet.members(version.id)
         trial = version.id in self._trials
-        alive = sum(member.state is not State.DRAINING for member in members)
+        alive = self._alive(version.id)
         maximum = _most_instances(function, version) if function else 1
         return Need(
             live=is_live(function, version) or trial,
             stopped=function is not None and function.stopped and not trial,
-            min=self._wanted(function, room=self._fits(version)) if function else 0,
+            min=self._wanted(function, room=self.room.fits(version)) if function else 0,
             max=maximum,
             idle_s=self._expectations.idle_s(function) if function else 0,
             pause_after_s=function.pause_after_s if function else None,
@@ -178,7 +216,9 @@ class Scaler:
             ),
             paused=tuple(self._paused(members)),
             retry_at=self._fleet.backoff.retry_at(version.id),
-            room=self._room(version.spec.memory_mb, maximum - alive),
+            room=self.room.instances(version.spec.memory_mb, maximum - alive),
+            processors_busy=alive >= self.processors.never_held
+            and self.processors.are_shared_out(version.id),
         )
 
     def _paused(self, members: list[Member]) -> list[IdleInstance]:
@@ -188,80 +228,6 @@ class Scaler:
             if member.state is State.PAUSED and not member.resuming and account is not None:
                 paused.append(IdleInstance(member.id, account.last_used))
         return paused
-
-    # --- memory
-
-    def free_mb(self) -> int:
-        """May be below zero: what was adopted is there, whether it fits or not."""
-        return self._memory_mb - self._fleet.memory_mb() if self._memory_mb else NO_LIMIT
-
-    def _room(self, size_mb: int, enough: int) -> int:
-        """New instances of that size that fit; not looked into further than `enough`."""
-        if not self._memory_mb or not size_mb:
-            return NO_LIMIT
-        free_mb = self.free_mb()
-        if free_mb // size_mb >= enough:
-            return enough
-        evictable_mb = self._fleet.warm_memory_mb() + sum(each.memory_mb for each in self._candidates())
-        return max(0, (free_mb + evictable_mb) // size_mb)
-
-    def _fits(self, version: VersionEntry) -> bool:
-        """Whether one more, or the one that is there, needs nobody to go."""
-        there = self._fleet.has_warm(version) or bool(self._fleet.members(version.id))
-        return there or self.free_mb() >= version.spec.memory_mb
-
-    def _make_room(self, version: VersionEntry) -> bool:
-        """Whether an instance of it fits now: what was sent away for it is as good as gone."""
-        lacking_mb = version.spec.memory_mb - self.free_mb()
-        if lacking_mb > 0:
-            lacking_mb -= self._fleet.give_up_warm(lacking_mb)
-        if lacking_mb <= 0:
-            return True
-        victims = self.evictor.choose(self._candidates(), lacking_mb)
-        for instance in victims:
-            self._with(instance, partial(self._evict, version.function))
-        return bool(victims)
-
-    def _evict(self, function: str, victim: Member) -> None:
-        log.info("instance evicted", instance=victim.id, function=victim.version.function, to=function)
-        reason = f'evicted: memory is short, and calls of "{function}" wait'
-        self.decisions.note_event(victim.version.function, victim.version.number, reason, datetime.now(UTC))
-        self._drain(victim)
-
-    def _candidates(self) -> list[Candidate]:
-        """Idle instances beyond their function's minimum of which nobody waits."""
-        alive: Counter[str] = Counter()
-        idle = []
-        for member in self._fleet.members():
-            account = self._ledger.account(member.id)
-            if account is None or member.stopping or member.state not in (State.READY, State.PAUSED):
-                continue
-            alive[member.version.function] += 1
-            settled = account.settled and not member.resuming and member.managed
-            if settled and not self._demands.outstanding(member.version.id):
-                idle.append(
-                    Candidate(
-                        instance=member.id,
-                        function=member.version.function,
-                        memory_mb=member.version.spec.memory_mb,
-                        last_used=account.last_used,
-                        paused=member.state is State.PAUSED,
-                    )
-                )
-        return self._beyond_minimum(idle, alive)
-
-    def _beyond_minimum(self, idle: list[Candidate], alive: Counter[str]) -> list[Candidate]:
-        """The oldest of each function, so many that its minimum stays."""
-        spare: dict[str, int] = {}
-        chosen = []
-        for each in sorted(idle, key=lambda candidate: candidate.last_used):
-            if each.function not in spare:
-                function = self._table.function(each.function)
-                spare[each.function] = alive[each.function] - (self.minimum(function) if function else 0)
-            if spare[each.function] > 0:
-                spare[each.function] -= 1
-                chosen.append(each)
-        return chosen
 
 
 def _most_instances(function: FunctionEntry, version: VersionEntry) -> int:

@@ -43,6 +43,8 @@ class Need(Struct, frozen=True, kw_only=True):
     """After failed starts, or short lives: no new start before this time."""
     room: int = NO_LIMIT
     """New instances that the machine has memory for, what may be evicted for them counted in."""
+    processors_busy: bool = False
+    """All of them, and the version has its share: more instances would only take turns with its own."""
 
 
 class Decision(Struct, frozen=True):
@@ -65,7 +67,7 @@ def decide(need: Need, now: float) -> Decision:
         everyone = tuple(each.id for each in (*need.idle, *need.paused))
         return Decision(0, everyone, "the function is stopped")
     minimum = need.min if need.live else 0
-    wanted = max(minimum, _wanted_by_queue(need))
+    wanted = max(minimum, 0 if need.processors_busy else _wanted_by_queue(need))
     serving = need.ready + need.on_the_way
     if serving < min(wanted, need.max):
         return _more(need, wanted, serving, now)
@@ -111,6 +113,9 @@ def _less(need: Need, wanted: int, minimum: int, now: float) -> Decision:
     if stop or pause:
         why = f"over the maximum of {need.max}" if alive > need.max else "no call for a while"
         return Decision(0, stop, why, _is_saturated(need), pause=pause)
+    if need.queued and need.processors_busy:
+        why = f"{_calls_wait(need.queued)}; all processors are busy, and the function has its share of them"
+        return Decision(0, (), why, _is_saturated(need))
     if need.queued and wanted > need.max:
         why = f"{_calls_wait(need.queued)}; the maximum of {need.max} instances is reached"
         return Decision(0, (), why, _is_saturated(need))
@@ -118,7 +123,7 @@ def _less(need: Need, wanted: int, minimum: int, now: float) -> Decision:
 
 
 def _is_saturated(need: Need) -> bool:
-    return bool(need.queued) and not need.on_the_way and need.ready >= need.max
+    return bool(need.queued) and not need.on_the_way and (need.processors_busy or need.ready >= need.max)
 
 
 def _surplus(need: Need, alive: int, keep: int, now: float) -> tuple[str, ...]:

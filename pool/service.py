@@ -33,6 +33,7 @@ from pool.listing import Listing
 from pool.logbook import LogBook
 from pool.metrics import PoolMetrics
 from pool.news import News
+from pool.processor_watch import ProcessorWatch
 from pool.sole import sole_pool
 from pool.table import FunctionTable
 from pool.tokens import UsedTokens
@@ -73,7 +74,7 @@ class Pool:
         launcher = Launcher(driver, self.code, self.logbook)
         targets = WarmTargets(settings.warm, settings.warm_limit)
         self.stock = WarmStock(driver, targets, settings.start_timeout_s)
-        self.stock.made = self._refill
+        self.stock.made = self._warm_made
         self.fleet = Fleet(driver, launcher, self.stock, ledger, self._metrics, settings.start_timeout_s)
         self.dispatcher = Dispatcher(
             self.table,
@@ -87,6 +88,7 @@ class Pool:
             learned=settings.keep_alive == "learned",
         )
         self.dispatcher.scaler.starts_are_held = True
+        self.watch = ProcessorWatch(driver, self.dispatcher.scaler)
         changed = self.dispatcher.routes_changed
         self._listing = Listing(driver, self.table, self.fleet, self.stock, changed)
         self._news = News(self.table, self.dispatcher, self.logbook.drop)
@@ -115,8 +117,9 @@ class Pool:
                 self.dispatcher.scaler.starts_are_held = False
                 self.fleet.backoff.forget_code("engine_unavailable")
                 wait_s = LIST_RETRY_S[0]
-            except PlatError as error:
-                log.warning("the machine cannot be listed", detail=error.detail)
+            except Exception as error:
+                expected = isinstance(error, PlatError)
+                log.warning("the machine cannot be listed", detail=str(error), exc_info=not expected)
                 await asyncio.sleep(wait_s * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
                 wait_s = min(wait_s * 2, LIST_RETRY_S[1])
                 continue
@@ -130,9 +133,11 @@ class Pool:
         await self._news.loaded.wait()
         while True:
             await asyncio.sleep(PRUNE_S)
-            used = await self._digests()
             self.fleet.backoff.keep(self.table.versions)
-            await self.code.prune(used)
+            try:
+                await self.code.prune(self._digests)
+            except OSError as error:
+                log.warning("code cannot be pruned now", error=str(error))
 
     async def _digests(self) -> set[str]:
         """Of all code that may be needed; others have their turn while many versions are gone through."""
@@ -144,12 +149,24 @@ class Pool:
         return used | {member.version.digest for member in self.fleet.members()}
 
     async def tick(self) -> None:
+        """What time alone changes. For ever: one tick that fails is logged, and is not the last."""
         while True:
             await asyncio.sleep(TICK_S)
-            self.dispatcher.tick()
-            if self._listed:
-                self.dispatcher.machine_listed()
-            self._refill()
+            try:
+                self._tick()
+            except Exception as error:
+                log.error("a tick failed", exc_info=error)
+
+    def _tick(self) -> None:
+        self.dispatcher.tick()
+        if self._listed:
+            self.dispatcher.machine_listed()
+        self._refill()
+
+    def _warm_made(self) -> None:
+        """Calls that wait for a start come first."""
+        self.dispatcher.rebalance_waiting()
+        self._refill()
 
     def _refill(self) -> None:
         """Warm instances of the kinds that live functions are of."""
@@ -158,8 +175,7 @@ class Pool:
         now = time.monotonic()
         self.stock.targets.know(self.table.kinds)
         scaler = self.dispatcher.scaler
-        # Memory that comes free is for the calls that wait for it.
-        self.stock.refill(now, 0 if scaler.short else scaler.free_mb())
+        self.stock.refill(now, 0 if scaler.calls_are_short else scaler.room.free_mb())
 
     async def open(self) -> None:
         await self._driver.open(self.listener())
@@ -292,6 +308,7 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
         spawn(pool.keep_listed(), "list the machine"),
         spawn(pool.keep_pruned(), "prune code"),
         spawn(pool.tick(), "pool tick"),
+        spawn(pool.watch.run(), "watch the processors"),
     ]
     log.info("pool ready", driver=name)
     try:

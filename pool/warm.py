@@ -152,15 +152,20 @@ class WarmStock:
             running = await self._driver.warm(WarmOrder(instance, kind))
             await wait_ready(running.address, time.monotonic() + self._start_timeout_s)
         except PlatError as error:
-            self._backoff.failed(repr(kind), time.monotonic(), error)
-            log.warning("no warm instance can be made", runtime=kind.runtime, detail=error.detail)
-            self._stop(instance)
+            self._failed(instance, kind, error)
+        except OSError as error:  # disk full, too many open files
+            self._failed(instance, kind, PlatError("instance_start_failed", f"{error}."))
         except asyncio.CancelledError:
             self._stop(instance)
             raise
         else:
             self._backoff.succeeded(repr(kind))
             await self._enters(running)
+
+    def _failed(self, instance: str, kind: Kind, error: PlatError) -> None:
+        self._backoff.failed(repr(kind), time.monotonic(), error)
+        log.warning("no warm instance can be made", runtime=kind.runtime, detail=error.detail)
+        self._stop(instance)
 
     async def _adopt(self, running: Running) -> None:
         """One that was given a function just before a pool was killed has no use and no name: it ends."""
@@ -175,6 +180,8 @@ class WarmStock:
             await self._enters(running)
 
     async def _enters(self, running: Running) -> None:
+        """Ready, and not being made any more: nobody counts it twice while its line is opened."""
+        self._making.pop(running.instance, None)
         self._ready[running.instance] = running
         line = await open_line(running.address)
         if line is not None and running.instance in self._ready:
@@ -202,7 +209,7 @@ class WarmStock:
     async def _stop_in_driver(self, instance: str) -> None:
         try:
             await self._driver.stop(instance, STOP_GRACE_S)
-        except PlatError as error:  # the next listing finds it again
-            log.warning("a warm instance cannot be stopped", instance=instance, detail=error.detail)
+        except (PlatError, OSError) as error:  # the next listing finds it again
+            log.warning("a warm instance cannot be stopped", instance=instance, detail=str(error))
         finally:
             self._ending.discard(instance)

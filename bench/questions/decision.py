@@ -68,6 +68,9 @@ class IdleDriver:
     async def resume(self, instance: str) -> None:
         """At once."""
 
+    async def cpu_s(self, instance: str) -> float:
+        return 0.0
+
     async def stop(self, instance: str, grace_s: float) -> None:
         """At once."""
 

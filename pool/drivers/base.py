@@ -160,6 +160,10 @@ class Driver(Protocol):
         """Raises PlatError."""
         ...
 
+    async def cpu_s(self, instance: str) -> float:
+        """Processor seconds that all processes of it have used since it began. Raises PlatError."""
+        ...
+
     async def stop(self, instance: str, grace_s: float) -> None:
         """SIGTERM, `grace_s` seconds for what is in flight, SIGKILL; then nothing of it is left.
 

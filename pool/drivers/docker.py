@@ -163,6 +163,13 @@ class DockerDriver:
                 word = "paused" if paused else "resumed"
                 raise refusals.no_use(instance, f"cannot be {word}: {error.message}") from error
 
+    async def cpu_s(self, instance: str) -> float:
+        found = await self._known(instance)
+        try:
+            return await self._engine.cpu_s(found.container)
+        except EngineRefusalError as error:
+            raise refusals.refused(error, f"ask what instance {instance} uses") from error
+
     # --- stop
 
     async def stop(self, instance: str, grace_s: float) -> None:

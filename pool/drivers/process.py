@@ -125,6 +125,10 @@ class ProcessDriver:
         child = self._live_one(instance)
         child.resume(self._meter.processes(child.pid))
 
+    async def cpu_s(self, instance: str) -> float:
+        child = self._live_one(instance)
+        return procfs.cpu_s(self._meter.processes(child.pid))
+
     async def stop(self, instance: str, grace_s: float) -> None:
         """Cancelled, the instance may go on; stop it again. Any number may stop it at once."""
         if instance not in self._children and Folder(self._root, instance).read() is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 PROC = Path("/proc")
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 KILL_ROUNDS = 20
 """A process may fork while it is being looked for; each round can only find what the last one missed."""
 
@@ -23,12 +24,20 @@ class Stat(NamedTuple):
     session: int
     started: int
     """In clock ticks since the machine started."""
+    cpu: int
+    """User and system time, in clock ticks."""
 
 
 def parse_stat(content: str) -> Stat:
     """The name in brackets may hold anything, also brackets and blanks: fields count from its end."""
     fields = content.rpartition(")")[2].split()
-    return Stat(state=fields[0], group=int(fields[2]), session=int(fields[3]), started=int(fields[19]))
+    return Stat(
+        state=fields[0],
+        group=int(fields[2]),
+        session=int(fields[3]),
+        started=int(fields[19]),
+        cpu=int(fields[11]) + int(fields[12]),
+    )
 
 
 def stat_of(pid: int) -> Stat | None:
@@ -36,6 +45,21 @@ def stat_of(pid: int) -> Stat | None:
         return parse_stat((PROC / str(pid) / "stat").read_text(errors="replace"))
     except (FileNotFoundError, ProcessLookupError):
         return None
+
+
+def cpu_s(among: Iterable[int]) -> float:
+    """Processor seconds that the processes have used; of one that has ended, none."""
+    return sum(stat.cpu for stat in map(stat_of, among) if stat is not None) / TICKS_PER_S
+
+
+def busy_s() -> float:
+    """Seconds that all processors together have been busy since the machine started (proc(5), /proc/stat).
+
+    Waiting for a disk is idle time; what a hypervisor gave to others is not.
+    """
+    with (PROC / "stat").open(encoding="ascii") as file:
+        user, nice, system, _, _, irq, softirq, steal = map(int, file.readline().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / TICKS_PER_S
 
 
 def is_alive(pid: int, started: int) -> bool:

@@ -116,6 +116,22 @@ async def test_what_it_started_counts_as_its_memory_and_ends_with_it(platform: P
         assert heard.exits[0].reason == "out_of_memory"
 
 
+async def test_what_it_computes_is_counted_and_what_it_waits_is_not(platform: Platform) -> None:
+    compute = "import time\nwhile time.process_time() < 1.0: pass\nresult = time.process_time()"
+    async with platform.open() as driver:
+        running = await platform.ready(driver)
+        before_s = await driver.cpu_s(running.instance)
+        assert 0 <= before_s < 1.0
+        await call(running.address, {"python": "import time\ntime.sleep(0.3)\nresult = 1"})
+        assert await driver.cpu_s(running.instance) < before_s + 0.2
+        said_s = await call(running.address, {"python": compute})
+        assert abs(await driver.cpu_s(running.instance) - said_s) < 0.2
+        with pytest.raises(PlatError):
+            await driver.cpu_s("0123456789abcdef")
+        await driver.stop(running.instance, grace_s=1)
+        await nothing_left(platform, driver)
+
+
 async def test_lines_are_told_and_the_last_ones_before_the_end(platform: Platform) -> None:
     heard = Heard()
     async with platform.open(heard) as driver:

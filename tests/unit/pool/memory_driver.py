@@ -33,13 +33,14 @@ class MemoryDriver:
         self.load_error: Exception | None = None
         self.paused: set[str] = set()
         self.pause_error: PlatError | None = None
-        self.resume_error: PlatError | None = None
+        self.resume_error: Exception | None = None
+        self.used_s: dict[str, float] = {}
         self.stopped: list[tuple[str, float]] = []
         self.in_flight: dict[str, int] = {}
         self.hold_ready = False
         """Instances become ready by `make_ready` only."""
-        self.start_error: PlatError | None = None
-        self.stop_error: PlatError | None = None
+        self.start_error: Exception | None = None
+        self.stop_error: Exception | None = None
         self.probes_answered = asyncio.Event()
         """Cleared: every instance is too busy to answer."""
         self.probes_answered.set()
@@ -122,6 +123,11 @@ class MemoryDriver:
         if self.resume_error is not None:
             raise self.resume_error
         self.paused.discard(instance)
+
+    async def cpu_s(self, instance: str) -> float:
+        if instance not in self.running:
+            raise PlatError("instance_unavailable", f"Instance {instance} is gone.")
+        return self.used_s.get(instance, 0.0)
 
     async def stop(self, instance: str, grace_s: float) -> None:
         if self.stop_error is not None:

@@ -157,7 +157,7 @@ class Rig:
         """As the service does it, with every tick."""
         if self._listed:
             self.stock.targets.know(self.table.kinds)
-            self.stock.refill(now, self.dispatcher.scaler.free_mb())
+            self.stock.refill(now, self.dispatcher.scaler.room.free_mb())
 
     def hear(self, router: str, message: FromRouter) -> None:
         if isinstance(message, Hello):

@@ -31,6 +31,9 @@ class Notes:
     def instance_ready(self, member: Member) -> None:
         self.seen.append("ready")
 
+    def instance_lost(self, member: Member) -> None:
+        self.seen.append("lost")
+
     def instance_gone(self, member: Member, exited: Exited) -> None:
         self.seen.append(f"gone: {exited.reason}")
 
@@ -121,6 +124,30 @@ async def test_an_engine_that_is_away_fails_the_start_at_once(
     assert notes.seen == ["failed"]
     assert fleet.backoff.blocked(VERSION.id, 1000.0) is away
     driver.stop_error = None
+
+
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), KeyError("State")], ids=repr)
+async def test_whatever_fails_in_a_start_it_ends(
+    fleet: Fleet, driver: MemoryDriver, notes: Notes, error: Exception
+) -> None:
+    """One that stayed on its way would count as capacity for ever."""
+    driver.start_error = error
+    failure = await fleet.start(VERSION)
+    assert failure is not None and failure.code == "instance_start_failed"
+    assert (fleet.members(), notes.seen) == ([], ["failed"])
+
+
+async def test_a_start_fails_also_where_its_last_lines_cannot_be_read(
+    fleet: Fleet, driver: MemoryDriver, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more_files(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("pool.logbook.LogBook.read", no_more_files)
+    driver.start_error = PlatError("instance_start_failed", "No socket.")
+    failure = await fleet.start(VERSION)
+    assert failure is not None and failure.detail == "No socket."
+    assert (fleet.members(), notes.seen) == ([], ["failed"])
 
 
 async def test_a_death_is_told_once(fleet: Fleet, driver: MemoryDriver, notes: Notes) -> None:

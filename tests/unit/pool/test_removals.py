@@ -19,8 +19,11 @@ async def driver(monkeypatch: pytest.MonkeyPatch) -> MemoryDriver:
     return driver
 
 
-async def test_it_is_tried_again_until_the_engine_does_it(driver: MemoryDriver) -> None:
-    driver.stop_error = PlatError("engine_unavailable", "The engine is away.")
+@pytest.mark.parametrize(
+    "error", [PlatError("engine_unavailable", "The engine is away."), OSError(24, "Too many open files")]
+)
+async def test_it_is_tried_again_until_the_engine_does_it(driver: MemoryDriver, error: Exception) -> None:
+    driver.stop_error = error
     removals = Removals(driver)
     removal = spawn(removals.remove("a", 3.0), "removal")
     await settle()

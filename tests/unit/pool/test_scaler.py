@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from plat.errors import PlatError
-from plat.feed import Demand, FunctionEntry, Grant, MemoryPressure, Returned
+from plat.feed import Demand, FunctionEntry, Grant, MemoryPressure, Returned, StartFailed
 from plat.model import Window
 from pool.health import UselessError
 from pool.lifecycle import State
 from tests.unit.pool.memory_driver import MemoryDriver
-from tests.unit.pool.rig import Clock, Rig, V, connect, function, granted, settle, states, told
+from tests.unit.pool.rig import Clock, Rig, V, connect, eventually, function, granted, settle, states, told
 
 PLENTY = 100_000
 MakeRig = Callable[..., Awaitable[Rig]]
@@ -166,6 +166,21 @@ async def test_what_cannot_be_resumed_is_replaced(make: MakeRig, clock: Clock) -
     assert rig.driver.starts == 2
 
 
+async def test_who_waits_for_a_paused_instance_is_told_at_once_that_the_engine_is_away(
+    make: MakeRig, clock: Clock
+) -> None:
+    rig = await make(pausing())
+    await use(rig)
+    clock.now += 10
+    rig.tick()
+    await settle()
+    away = PlatError("engine_unavailable", "no answer")
+    rig.driver.resume_error = rig.driver.start_error = rig.driver.stop_error = away
+    assert await granted(rig) == []
+    assert [each.code for each in told(rig, StartFailed)] == ["engine_unavailable"]
+    rig.driver.stop_error = None
+
+
 async def test_a_paused_instance_that_dies_is_forgotten(make: MakeRig, clock: Clock) -> None:
     rig = await make(pausing())
     (instance,) = await use(rig)
@@ -189,6 +204,44 @@ async def test_a_deploy_stops_paused_instances_of_the_old_version(make: MakeRig,
     rig.dispatcher.function_put(entry)
     await settle()
     assert rig.fleet.members() == []
+
+
+# --- places to start
+
+
+async def test_places_to_start_go_round(make: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that needs many leaves the next place to one that has none."""
+    monkeypatch.setattr("pool.scaler.START_PLACES", 2)
+    rig = await make(function("f", maximum=9), function("g"))
+    rig.driver.hold_ready = True
+    rig.hear("r1", Demand("f-1", 9, 0, rig.seen("r1")))
+    rig.hear("r1", Demand("g-1", 1, 0, rig.seen("r1")))
+    await settle()
+    [first, _] = rig.driver.running
+    rig.driver.make_ready(first)
+    await eventually(lambda: rig.driver.starts == 3)
+    assert sorted(each.function for each in rig.driver.running.values()) == ["f", "f", "g"]
+    for instance in list(rig.driver.running):
+        if instance != first:
+            rig.driver.make_ready(instance)
+
+
+async def test_while_calls_wait_for_places_no_warm_instance_takes_the_machine_s_time(
+    make: MakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pool.scaler.START_PLACES", 2)
+    rig = await make(function("f", maximum=9))
+    assert not rig.dispatcher.scaler.calls_are_short
+    rig.driver.hold_ready = True
+    rig.hear("r1", Demand("f-1", 3, 0, rig.seen("r1")))
+    await settle()
+    assert rig.dispatcher.scaler.calls_are_short
+    for instance in list(rig.driver.running):
+        rig.driver.make_ready(instance)
+    await settle()
+    assert not rig.dispatcher.scaler.calls_are_short
+    await eventually(lambda: rig.driver.starts == 3)
+    rig.driver.make_ready(list(rig.driver.running)[-1])
 
 
 # --- memory

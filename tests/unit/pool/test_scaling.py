@@ -195,6 +195,29 @@ def test_without_memory_the_need_is_short_and_the_version_saturated() -> None:
     assert not decide(need(queued=1, room=0, on_the_way=1), NOW).short
 
 
+@pytest.mark.parametrize(
+    ("given_need", "resume", "start"),
+    [
+        (need(queued=9, ready=4), (), 0),
+        (need(queued=9, ready=4, paused=idle(5)), (), 0),
+        (need(queued=9, ready=4, min=6), (), 2),
+        (need(queued=9, ready=4, min=6, paused=idle(5)), ("i0",), 1),
+    ],
+)
+def test_while_its_instances_have_all_processors_only_a_minimum_is_kept(
+    given_need: Need, resume: tuple[str, ...], start: int
+) -> None:
+    decision = decide(msgspec.structs.replace(given_need, processors_busy=True), NOW)
+    assert (decision.resume, decision.start) == (resume, start)
+
+
+def test_calls_that_wait_for_processors_are_more_than_can_be_answered() -> None:
+    decision = decide(need(queued=9, ready=4, processors_busy=True), NOW)
+    assert decision.saturated
+    assert decision.reason == "9 calls wait; all processors are busy, and the function has its share of them"
+    assert not decide(need(queued=9, ready=4, on_the_way=1, processors_busy=True), NOW).saturated
+
+
 counts = st.integers(0, 6)
 ages = st.lists(st.floats(0, 100), max_size=4)
 

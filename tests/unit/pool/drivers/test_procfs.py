@@ -12,9 +12,9 @@ from pool.drivers import procfs
     "name", ["python", "a b", "x) S 1 2 3 (y", ""], ids=["plain", "blank", "brackets", "empty"]
 )
 def test_a_process_may_have_any_name(name: str) -> None:
-    fields = "S 10 42 43 0 -1 4194304 " + " ".join(["0"] * 12) + " 987654 0 0"
+    fields = "S 10 42 43 0 -1 4194304 0 0 0 0 17 5 " + " ".join(["0"] * 6) + " 987654 0 0"
     stat = procfs.parse_stat(f"44 ({name}) {fields}")
-    assert stat == procfs.Stat(state="S", group=42, session=43, started=987654)
+    assert stat == procfs.Stat(state="S", group=42, session=43, started=987654, cpu=22)
 
 
 def test_this_process() -> None:
@@ -23,6 +23,15 @@ def test_this_process() -> None:
     assert (stat.group, stat.session) == (os.getpgid(0), os.getsid(0))
     assert procfs.is_alive(os.getpid(), stat.started)
     assert os.getpid() in set(procfs.pids())
+
+
+def test_what_this_process_uses_is_counted_and_is_part_of_what_keeps_the_processors_busy() -> None:
+    used_s, busy_s = procfs.cpu_s([os.getpid()]), procfs.busy_s()
+    while procfs.cpu_s([os.getpid()]) < used_s + 0.05:
+        pass
+    assert procfs.busy_s() >= busy_s + 0.03, "ticks of both are rounded"
+    assert procfs.cpu_s([]) == 0.0
+    assert procfs.cpu_s([2**30]) == 0.0, "one that is gone"
 
 
 def test_a_pid_that_was_given_to_another_is_not_the_process_that_had_it() -> None:

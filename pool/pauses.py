@@ -1,0 +1,83 @@
+"""Instances out of use and back: the ledger at once, the engine in the background. Decides nothing."""
+
+import time
+from collections.abc import Callable
+
+from plat.errors import PlatError
+from plat.logs import get_logger
+from plat.tasks import spawn
+from pool.drivers.base import Driver
+from pool.ledger import Ledger
+from pool.lifecycle import State
+from pool.member import Member
+
+log = get_logger(__name__)
+
+
+class Pauses:
+    """`resumed` hears of a member that is ready again, and the seconds it took; `stays_paused` of one that
+    cannot be: whoever waits for it must have another.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        ledger: Ledger,
+        *,
+        resumed: Callable[[Member, float], None],
+        stays_paused: Callable[[Member], None],
+    ) -> None:
+        self._driver = driver
+        self._ledger = ledger
+        self._resumed = resumed
+        self._stays_paused = stays_paused
+
+    def pause(self, member: Member) -> None:
+        """All its slots are home."""
+        if member.stays_awake:
+            return
+        member.become(State.PAUSED)
+        self._ledger.pause(member.id)
+        spawn(self._pause(member), f"pause {member.id}")
+
+    async def _pause(self, member: Member) -> None:
+        async with member.switching:
+            if member.state is not State.PAUSED or member.resuming:
+                return
+            try:
+                await self._driver.pause(member.id)
+            except (PlatError, OSError) as error:
+                log.warning("instance cannot be paused", instance=member.id, detail=str(error))
+                member.stays_awake = True
+                self.resume(member)
+
+    def resume(self, member: Member) -> None:
+        if not member.resuming:
+            member.resuming = True
+            spawn(self._resume(member), f"resume {member.id}")
+
+    async def _resume(self, member: Member) -> None:
+        began = time.monotonic()
+        async with member.switching:
+            try:
+                await self._driver.resume(member.id)
+            except (PlatError, OSError) as error:
+                log.warning("instance cannot be resumed", instance=member.id, detail=str(error))
+                member.resuming = False
+                if member.state is State.PAUSED:
+                    self._stays_paused(member)
+                return
+        member.resuming = False
+        if member.state is State.PAUSED:
+            member.become(State.READY)
+            self._ledger.resume(member.id)
+            self._resumed(member, time.monotonic() - began)
+
+    async def wake(self, member: Member) -> None:
+        """The engine may have paused it after all: what a pool asked for before it was killed comes late."""
+        async with member.switching:
+            if not member.stopping and member.state is not State.PAUSED:
+                try:
+                    await self._driver.resume(member.id)
+                except (PlatError, OSError) as error:
+                    log.info("an instance does not answer", instance=member.id, detail=str(error))

@@ -1,0 +1,176 @@
+"""What the machine's memory has room for, and who goes when it is short.
+
+Warm instances go first, then idle instances of others, in the order of `eviction`; never one with a call in
+flight, and never one of a function's minimum. Where a function has no instance at all and nobody is idle,
+the one with most instances ends one as soon as its calls have ended.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from plat.feed import FunctionEntry, VersionEntry
+from pool.demand import Demands
+from pool.eviction import Candidate, Evictor, GreedyDual
+from pool.fleet import Fleet
+from pool.ledger import Ledger
+from pool.lifecycle import State
+from pool.member import Member
+from pool.scaling import NO_LIMIT
+from pool.table import FunctionTable
+
+
+class _Look(NamedTuple):
+    free_mb: int
+    evictable_mb: int
+
+
+class Room:
+    """`memory_mb`: what the limits of all instances may add up to; 0: anything.
+
+    `minimum` is how many instances of a function are to be kept now. `send_away` ends an instance for the
+    sake of a function, by name, as soon as no call is in it.
+    """
+
+    def __init__(
+        self,
+        table: FunctionTable,
+        fleet: Fleet,
+        ledger: Ledger,
+        demands: Demands,
+        *,
+        memory_mb: int,
+        minimum: Callable[[FunctionEntry], int],
+        send_away: Callable[[Member, str], None],
+    ) -> None:
+        self._table = table
+        self._fleet = fleet
+        self._ledger = ledger
+        self._demands = demands
+        self._memory_mb = memory_mb
+        self._minimum = minimum
+        self._send_away = send_away
+        self._look: _Look | None = None
+        self._is_one_look = False
+        self.evictor: Evictor = GreedyDual()
+
+    # --- reading
+
+    @contextmanager
+    def one_look(self) -> Iterator[None]:
+        """Many versions are weighed one after the other: the machine is looked at once, not for each.
+
+        What changes meanwhile is seen by `make`, which looks again.
+        """
+        self._is_one_look = True
+        try:
+            yield
+        finally:
+            self._is_one_look = False
+            self._look = None
+
+    def free_mb(self) -> int:
+        """May be below zero: what was adopted is there, whether it fits or not."""
+        return self._memory_mb - self._fleet.memory_mb() if self._memory_mb else NO_LIMIT
+
+    def instances(self, size_mb: int, enough: int) -> int:
+        """New instances of that size that fit; not looked into further than `enough`."""
+        if not self._memory_mb or not size_mb:
+            return NO_LIMIT
+        look = self._seen()
+        if look.free_mb // size_mb >= enough:
+            return enough
+        return max(0, (look.free_mb + look.evictable_mb) // size_mb)
+
+    def fits(self, version: VersionEntry) -> bool:
+        """Whether one more, or the one that is there, needs nobody to go."""
+        there = self._fleet.has_warm(version) or bool(self._fleet.members(version.id))
+        return there or not self._memory_mb or self._seen().free_mb >= version.spec.memory_mb
+
+    def _seen(self) -> _Look:
+        look = self._look
+        if look is None:
+            evictable_mb = self._fleet.warm_memory_mb() + sum(each.memory_mb for each in self._candidates())
+            look = _Look(self.free_mb(), evictable_mb)
+            if self._is_one_look:
+                self._look = look
+        return look
+
+    # --- making room
+
+    def make(self, version: VersionEntry) -> bool:
+        """Whether an instance of it fits now: what was sent away for it is as good as gone."""
+        lacking_mb = version.spec.memory_mb - self.free_mb()
+        if lacking_mb > 0:
+            lacking_mb -= self._fleet.give_up_warm(lacking_mb)
+        if lacking_mb <= 0:
+            return True
+        victims = self.evictor.choose(self._candidates(), lacking_mb)
+        for instance in victims:
+            member = self._fleet.get(instance)
+            assert member is not None, "a candidate that is no member"
+            self._send_away(member, version.function)
+        return bool(victims)
+
+    def ask_for_a_place(self, version: VersionEntry) -> None:
+        """No instance of the version is there, and nobody is idle: one of a function that has several goes.
+
+        Its calls end first. Not while what is going already is enough.
+        """
+        lacking_mb = version.spec.memory_mb - self.free_mb()
+        going = (each for each in self._fleet.members() if each.state is State.DRAINING and not each.stopping)
+        lacking_mb -= sum(each.version.spec.memory_mb for each in going)
+        while lacking_mb > 0 and (member := self._of_the_largest(version.function)) is not None:
+            lacking_mb -= member.version.spec.memory_mb
+            self._send_away(member, version.function)
+
+    def _of_the_largest(self, but: str) -> Member | None:
+        """A ready instance of the function with most above its minimum, the newest; None: none has two."""
+        serving: dict[str, list[Member]] = {}
+        for member in self._fleet.members():
+            if member.state is State.READY and member.managed and member.version.function != but:
+                serving.setdefault(member.version.function, []).append(member)
+        spare = {name: len(members) - max(1, self._least(name)) for name, members in serving.items()}
+        largest = max(spare, key=lambda name: (spare[name], name), default=None)
+        if largest is None or spare[largest] <= 0:
+            return None
+        return max(serving[largest], key=lambda member: (member.ready_at, member.id))
+
+    def _least(self, name: str) -> int:
+        function = self._table.function(name)
+        return self._minimum(function) if function is not None else 0
+
+    def _candidates(self) -> list[Candidate]:
+        """Idle instances beyond their function's minimum of which nobody waits."""
+        alive: Counter[str] = Counter()
+        idle = []
+        for member in self._fleet.members():
+            account = self._ledger.account(member.id)
+            if account is None or member.stopping or member.state not in (State.READY, State.PAUSED):
+                continue
+            alive[member.version.function] += 1
+            settled = account.settled and not member.resuming and member.managed
+            if settled and not self._demands.outstanding(member.version.id):
+                idle.append(
+                    Candidate(
+                        instance=member.id,
+                        function=member.version.function,
+                        memory_mb=member.version.spec.memory_mb,
+                        last_used=account.last_used,
+                        paused=member.state is State.PAUSED,
+                    )
+                )
+        return self._beyond_minimum(idle, alive)
+
+    def _beyond_minimum(self, idle: list[Candidate], alive: Counter[str]) -> list[Candidate]:
+        """The oldest of each function, so many that its minimum stays."""
+        spare: dict[str, int] = {}
+        chosen = []
+        for each in sorted(idle, key=lambda candidate: candidate.last_used):
+            if each.function not in spare:
+                spare[each.function] = alive[each.function] - self._least(each.function)
+            if spare[each.function] > 0:
+                spare[each.function] -= 1
+                chosen.append(each)
+        return chosen
