@@ -34,6 +34,7 @@ from plat.feed import (
 )
 from pool.away import GRACE_S
 from pool.health import UselessError
+from pool.lifecycle import State
 from router.slots import InstanceSlots, SlotTable, VersionSlots, Waiter
 from tests.unit.pool.memory_driver import MemoryDriver
 from tests.unit.pool.rig import Clock, Rig, function, settle
@@ -143,6 +144,7 @@ WEIGHTS = {
     "warm_ones_are_of_use": 1,
     "a_handler_fails_once": 1,
     "function_stops_and_starts": 1,
+    "a_new_version_goes_live": 2,
     "everything_is_said_and_done": 1,
 }
 """What may happen next, and how often: mostly calls, so that something is at stake when a link breaks."""
@@ -176,18 +178,18 @@ class World(RuleBasedStateMachine):
     def begin(self, concurrency: int, maximum: int, warm: int, room: int, pauses: bool) -> None:
         """`room`: instances that memory is there for; 0: any number."""
         self.total, self.warm, self.memory_mb = concurrency, warm, room * INSTANCE_MB
-        self.functions = [
-            function(
-                name,
-                concurrency=concurrency,
-                maximum=maximum,
-                idle_s=5.0,
-                timeout_s=1e6,
-                pause_after_s=1.0 if pauses else None,
-            )
-            for name in FUNCTIONS
-        ]
+        self.maximum = maximum
+        self.function = partial(
+            function,
+            concurrency=concurrency,
+            maximum=maximum,
+            idle_s=5.0,
+            timeout_s=1e6,
+            pause_after_s=1.0 if pauses else None,
+        )
+        self.functions = [self.function(name) for name in FUNCTIONS]
         self.versions = [each.versions[0].id for each in self.functions]
+        """Where calls go: to the live ones."""
         self.start_pool()
         self.pool_learns()
         for seat in range(SEATS):
@@ -382,6 +384,14 @@ class World(RuleBasedStateMachine):
                 self.rig.table.put(entry)
                 self.at_pool(partial(self.rig.dispatcher.function_put, entry))
 
+    def a_new_version_goes_live(self, _: int) -> None:
+        """What was sent to the old one goes on in it."""
+        if self.rig.table.loaded:
+            entry = self.function(FUNCTIONS[0], number=len(self.functions[0].versions) + 1)
+            self.functions[0], self.versions[0] = entry, entry.versions[-1].id
+            self.rig.table.put(entry)
+            self.at_pool(partial(self.rig.dispatcher.function_put, entry))
+
     # --- what holds always
 
     def at_instances(self) -> Counter[str]:
@@ -405,6 +415,18 @@ class World(RuleBasedStateMachine):
     def all_of_them_fit_into_memory(self) -> None:
         if self.memory_mb:
             assert len(self.driver.running) * INSTANCE_MB <= self.memory_mb
+
+    @invariant()
+    def no_version_has_more_instances_than_its_maximum(self) -> None:
+        """Beside those that are on their way out, which get no new call.
+
+        What a killed pool had sent away is back in use with the next one, which starts none while there are
+        too many.
+        """
+        for version in self.versions:
+            members = [each for each in self.rig.fleet.members(version) if each.state is not State.DRAINING]
+            is_adopted = all(member.ready_at == float("-inf") for member in members)
+            assert len(members) <= self.maximum or is_adopted, version
 
     @invariant()
     def no_warm_one_has_a_function(self) -> None:
@@ -443,7 +465,8 @@ class World(RuleBasedStateMachine):
         return not busy and not self.rig.ledger.with_away()
 
     def every_slot_is_somewhere_once(self) -> None:
-        accounts = [each for version in self.versions for each in self.rig.ledger.of_version(version)]
+        versions = [version.id for each in self.functions for version in each.versions]
+        accounts = [account for each in versions for account in self.rig.ledger.of_version(each)]
         for account in accounts:
             held = {
                 router.name: each.slots
