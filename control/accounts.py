@@ -4,7 +4,7 @@ Every change is one transaction; what it changed is in the book and told to the 
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -74,6 +74,8 @@ class Accounts:
             await self._make_room(tables, row.created_at)
             if self._book.get(creator.id) is None:
                 raise PlatError("unauthorized", "The token was revoked.")
+            if row.parent is not None:
+                rules.require_short(self._book.lineage(creator))
             if row.owner is not None and await tables.user(row.owner) is None:
                 raise rules.user_not_found(row.owner)
             await tables.add_token(row)
@@ -100,9 +102,11 @@ class Accounts:
             await self._drop_rows(tables, self._book.family(identity))
             await audit.note(tables)
 
-    async def _drop_rows(self, tables: Tables, rows: Iterable[TokenRow]) -> None:
-        for row in rows:
+    async def _drop_rows(self, tables: Tables, rows: Sequence[TokenRow]) -> None:
+        """Leaves first: a deletion that goes on to children goes no deeper than 1000 on SQLite."""
+        for row in self._book.leaves_first(rows):
             await tables.drop_token(row.id)
+        for row in rows:
             tables.after_commit(partial(self._dropped, row.id))
 
     def _dropped(self, identity: str) -> None:

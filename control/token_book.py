@@ -71,6 +71,17 @@ class TokenBook:
             found += children.get(row.id, ())
         return found
 
+    def lineage(self, row: TokenRow) -> list[TokenRow]:
+        """The token, the one that it was made with, and so on to the first of its family."""
+        found = [row]
+        while (parent := self._by_id.get(found[-1].parent or "")) is not None:
+            found.append(parent)
+        return found
+
+    def leaves_first(self, rows: Iterable[TokenRow]) -> list[TokenRow]:
+        """Each before the one that it was made with."""
+        return sorted(rows, key=lambda row: len(self.lineage(row)), reverse=True)
+
     def owned_by(self, user: str) -> list[TokenRow]:
         """The user's tokens, and those that were made with them."""
         own = [row for row in self._by_id.values() if row.owner == user]

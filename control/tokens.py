@@ -5,6 +5,7 @@ A token is random and shown once; what is kept is its SHA-256.
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from control.rows import TokenRow
@@ -20,6 +21,9 @@ PREFIX = "plat_"
 """So that a token is known for one wherever it turns up: in a log, in a repository."""
 
 TOKENS_LIMIT = 10_000
+CHAIN_LIMIT = 8
+"""Tokens of which each was made with the one before: an admin's gift, and seven after it."""
+
 LONGEST_LIFE = timedelta(days=36_525)
 
 
@@ -100,6 +104,16 @@ def _end(creator: TokenRow, request: TokenRequest, now: datetime) -> datetime | 
             f"expires_at = {end.isoformat()}: the token it is made with ends at {longest.isoformat()}.",
         )
     return longest if end is None else end.astimezone(UTC)
+
+
+def require_short(lineage: Sequence[TokenRow]) -> None:
+    """Raises PlatError `invalid` where the chain that ends with the creator may not go on."""
+    if len(lineage) >= CHAIN_LIMIT:
+        raise PlatError(
+            "invalid",
+            f'The token "{lineage[0].name}" is number {len(lineage)} of a chain, each made with the one'
+            f" before, and {CHAIN_LIMIT} is the most: make it with one of those before.",
+        )
 
 
 def missing_scope(token: TokenRow, scope: str) -> PlatError:

@@ -160,6 +160,28 @@ async def test_there_is_a_limit_and_what_has_expired_makes_room(
     assert len(await rig.stored()) == len(rig.book) == 3
 
 
+async def test_a_chain_of_any_length_is_revoked_by_its_first(rig: Rig) -> None:
+    """SQLite's own deletion of children goes 1000 deep."""
+    chain = [token_row(f"c{number}", parent=f"c{number - 1}" if number else None) for number in range(1100)]
+    async with rig.store.changing() as tables:
+        for row in chain:
+            await tables.add_token(row)
+            rig.book.put(row)
+    await rig.accounts.revoke(rig.admin, "c0")
+    assert await rig.stored() == [row.id for row in rig.book] == ["admin"]
+    assert len(rig.feed.told) == len(chain)
+
+
+async def test_a_chain_of_tokens_has_an_end(rig: Rig) -> None:
+    row = rig.row((await rig.child(rig.admin)).id)
+    for _ in range(rules.CHAIN_LIMIT - 1):
+        row = rig.row((await rig.child(row)).id)
+    with pytest.raises(PlatError, match="make it with one of those before") as error:
+        await rig.child(row)
+    assert error.value.code == "invalid"
+    assert len(rig.book) == len(await rig.stored()) == 1 + rules.CHAIN_LIMIT
+
+
 async def test_when_tokens_were_used_is_written_at_the_end(rig: Rig, store: Store) -> None:
     made = await rig.child(rig.admin)
     rig.book.bearer(f"Bearer {made.token}", NOW)
