@@ -54,7 +54,10 @@ class TokenBook:
         return digest in self._by_digest
 
     def entries(self) -> list[TokenEntry]:
-        return [token_entry(row) for row in self._by_id.values()]
+        return [self.entry(row) for row in self._by_id.values()]
+
+    def entry(self, row: TokenRow) -> TokenEntry:
+        return token_entry(row, "" if row.parent is None else self.root(row).id)
 
     def visible_to(self, row: TokenRow) -> list[TokenRow]:
         """By id: all for an admin, else itself and those made with it."""
@@ -77,6 +80,10 @@ class TokenBook:
         while (parent := self._by_id.get(found[-1].parent or "")) is not None:
             found.append(parent)
         return found
+
+    def root(self, row: TokenRow) -> TokenRow:
+        """The first of its family: an admin made it."""
+        return self.lineage(row)[-1]
 
     def leaves_first(self, rows: Iterable[TokenRow]) -> list[TokenRow]:
         """Each before the one that it was made with."""

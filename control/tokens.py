@@ -24,6 +24,9 @@ TOKENS_LIMIT = 10_000
 CHAIN_LIMIT = 8
 """Tokens of which each was made with the one before: an admin's gift, and seven after it."""
 
+FAMILY_LIMIT = 100
+"""Tokens made with one that an admin made, and with those, so that no caller uses up all there may be."""
+
 LONGEST_LIFE = timedelta(days=36_525)
 
 
@@ -157,7 +160,7 @@ def created_token(row: TokenRow, token: str) -> CreatedToken:
     return CreatedToken(**{name: getattr(shown, name) for name in Token.__struct_fields__}, token=token)
 
 
-def token_entry(row: TokenRow) -> TokenEntry:
-    """What pool and routers are told."""
+def token_entry(row: TokenRow, root: str = "") -> TokenEntry:
+    """What pool and routers are told. `root`: the first of its family, if that is another."""
     expires_at = None if row.expires_at is None else row.expires_at.timestamp()
-    return TokenEntry(id=row.id, digest=row.digest, scopes=row.scopes, expires_at=expires_at)
+    return TokenEntry(row.id, row.digest, row.scopes, expires_at, root)
