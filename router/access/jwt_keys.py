@@ -63,6 +63,10 @@ class KeySet:
         named = [key for key in fetched if key.kid == kid]
         return named or own
 
+    def is_fetched(self, algorithm: str, kid: str) -> bool:
+        """Whether the document has the key that a token's header names."""
+        return any(key.algorithm == algorithm and key.kid == kid for key in self._fetched)
+
 
 def secret_key(secret: str) -> Key:
     return Key("HS256", secret.encode())

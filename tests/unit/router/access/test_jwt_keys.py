@@ -93,6 +93,11 @@ def test_which_keys_may_have_signed() -> None:
         keys.candidates("HS256", None) == keys.candidates("none", None) == keys.candidates("ES256", "b") == []
     )
     assert len(keys) == 4
+    assert [keys.is_fetched(*each) for each in (("RS256", "a"), ("ES256", "a"), ("ES256", "b"))] == [
+        True,
+        True,
+        False,
+    ]
 
 
 def test_a_key_that_was_renewed_is_another() -> None:
