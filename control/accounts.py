@@ -4,7 +4,7 @@ Every change is one transaction; what it changed is in the book and told to the 
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -71,38 +71,46 @@ class Accounts:
 
     async def _add(self, row: TokenRow, creator: TokenRow) -> None:
         async with self._store.changing() as tables:
-            await self._make_room(tables, row.created_at)
+            await self._make_room(tables, creator, row.created_at)
             if self._book.get(creator.id) is None:
                 raise PlatError("unauthorized", "The token was revoked.")
+            if row.parent is not None:
+                rules.require_short(self._book.lineage(creator))
             if row.owner is not None and await tables.user(row.owner) is None:
                 raise rules.user_not_found(row.owner)
             await tables.add_token(row)
             await audit.note(tables, object=row.id)
             tables.after_commit(lambda: self._put(row))
 
-    async def _make_room(self, tables: Tables, now: datetime) -> None:
-        """When there is no more, tokens that have expired go."""
-        if len(self._book) < rules.TOKENS_LIMIT:
+    async def _make_room(self, tables: Tables, creator: TokenRow, now: datetime) -> None:
+        """Where there are as many as there may be, those that have expired go."""
+        root = self._book.root(creator)
+        family = [] if rules.is_admin(creator) else self._book.family(root.id)
+        if len(family) > rules.FAMILY_LIMIT:
+            expired = [row for row in family if rules.has_expired(row, now)]
+            said = f'{rules.FAMILY_LIMIT} tokens that were made with the token "{root.name}" and with those'
+        elif len(self._book) >= rules.TOKENS_LIMIT:
+            expired, said = self._book.expired(now), f"{rules.TOKENS_LIMIT} tokens"
+        else:
             return
-        expired = self._book.expired(now)
         if not expired:
-            raise PlatError(
-                "invalid", f"There are {rules.TOKENS_LIMIT} tokens, as many as there may be: revoke some."
-            )
+            raise PlatError("invalid", f"There are {said}, as many as there may be: revoke some.")
         await self._drop_rows(tables, expired)
 
     def _put(self, row: TokenRow) -> None:
         self._book.put(row)
-        self._feed.publish(TokenPut(rules.token_entry(row)))
+        self._feed.publish(TokenPut(self._book.entry(row)))
 
     async def _drop(self, identity: str) -> None:
         async with self._store.changing() as tables:
             await self._drop_rows(tables, self._book.family(identity))
             await audit.note(tables)
 
-    async def _drop_rows(self, tables: Tables, rows: Iterable[TokenRow]) -> None:
-        for row in rows:
+    async def _drop_rows(self, tables: Tables, rows: Sequence[TokenRow]) -> None:
+        """Leaves first: a deletion that goes on to children goes no deeper than 1000 on SQLite."""
+        for row in self._book.leaves_first(rows):
             await tables.drop_token(row.id)
+        for row in rows:
             tables.after_commit(partial(self._dropped, row.id))
 
     def _dropped(self, identity: str) -> None:

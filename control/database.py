@@ -4,6 +4,7 @@ Knows nothing of what is stored. Writers begin at once (`BEGIN IMMEDIATE`), so t
 another process's lock; a transaction that first reads and then writes could only fail.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,10 @@ def open_engine(url: str) -> AsyncEngine:
     try:
         parsed = make_url(url)
         dialect = parsed.get_dialect()
-    except (ArgumentError, NoSuchModuleError) as error:
-        raise _unusable(url) from error
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        raise _unusable(url) from None  # what they say may have a part of the password
     if not dialect.is_async:
-        raise _unusable(parsed.render_as_string())
+        raise _unusable(url)
     if parsed.get_backend_name() == "sqlite" and "timeout" not in parsed.query:
         parsed = parsed.update_query_dict({"timeout": str(SQLITE_BUSY_S)})
     try:
@@ -47,9 +48,12 @@ def open_engine(url: str) -> AsyncEngine:
 
 
 def _unusable(url: str) -> PlatError:
+    """Shows the scheme alone: there is no telling where in a URL that is none the password ends."""
+    scheme = re.match(r"[\w+]+://", url)
+    shown = url if re.fullmatch(r"[\w./-]*", url) else f"{scheme[0] if scheme else ''}..."
     return PlatError(
         "invalid",
-        f'The database URL "{url}" cannot be used: expected sqlite+aiosqlite:///path or'
+        f'The database URL "{shown}" cannot be used: expected sqlite+aiosqlite:///path or'
         " postgresql+asyncpg://user:password@host/name.",
     )
 

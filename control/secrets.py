@@ -97,12 +97,14 @@ class Secrets:
 
     async def _rotate(self) -> KeyRotation:
         async with self._store.changing() as tables:
+            rows = await tables.secrets("", SECRETS_LIMIT)
+            former = self._keyring.vault()
+            values = [_opened(former, row) for row in rows]  # all of them, before there is a new key
             if self._keyring.is_own:
                 self._keyring.add_key()
             vault = self._keyring.vault()
-            rows = await tables.secrets("", SECRETS_LIMIT)
-            for row in rows:
-                await tables.change_secret(_sealed_again(vault, row))
+            for row, value in zip(rows, values, strict=True):
+                await tables.change_secret(sealed_row(vault, row.name, value, row, row.updated_at))
             await audit.note(tables)
             if self._keyring.is_own:
                 tables.after_commit(self._keyring.keep_first)
@@ -119,12 +121,11 @@ def sealed_row(vault: Vault, name: str, value: str, former: SecretRow | None, no
     )
 
 
-def _sealed_again(vault: Vault, row: SecretRow) -> SecretRow:
+def _opened(vault: Vault, row: SecretRow) -> str:
     try:
-        value = vault.open(row.name, row.key, row.sealed)
+        return vault.open(row.name, row.key, row.sealed)
     except UnreadableError as error:
         raise PlatError("unknown_secret", f"{error} Nothing was changed: set or delete it first.") from error
-    return sealed_row(vault, row.name, value, row, row.updated_at)
 
 
 async def _require_unused(tables: Tables, function: FunctionRow, name: str) -> None:

@@ -54,7 +54,10 @@ class TokenBook:
         return digest in self._by_digest
 
     def entries(self) -> list[TokenEntry]:
-        return [token_entry(row) for row in self._by_id.values()]
+        return [self.entry(row) for row in self._by_id.values()]
+
+    def entry(self, row: TokenRow) -> TokenEntry:
+        return token_entry(row, "" if row.parent is None else self.root(row).id)
 
     def visible_to(self, row: TokenRow) -> list[TokenRow]:
         """By id: all for an admin, else itself and those made with it."""
@@ -70,6 +73,21 @@ class TokenBook:
         for row in found:
             found += children.get(row.id, ())
         return found
+
+    def lineage(self, row: TokenRow) -> list[TokenRow]:
+        """The token, the one that it was made with, and so on to the first of its family."""
+        found = [row]
+        while (parent := self._by_id.get(found[-1].parent or "")) is not None:
+            found.append(parent)
+        return found
+
+    def root(self, row: TokenRow) -> TokenRow:
+        """The first of its family: an admin made it."""
+        return self.lineage(row)[-1]
+
+    def leaves_first(self, rows: Iterable[TokenRow]) -> list[TokenRow]:
+        """Each before the one that it was made with."""
+        return sorted(rows, key=lambda row: len(self.lineage(row)), reverse=True)
 
     def owned_by(self, user: str) -> list[TokenRow]:
         """The user's tokens, and those that were made with them."""

@@ -5,6 +5,7 @@ A token is random and shown once; what is kept is its SHA-256.
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from control.rows import TokenRow
@@ -20,6 +21,12 @@ PREFIX = "plat_"
 """So that a token is known for one wherever it turns up: in a log, in a repository."""
 
 TOKENS_LIMIT = 10_000
+CHAIN_LIMIT = 8
+"""Tokens of which each was made with the one before: an admin's gift, and seven after it."""
+
+FAMILY_LIMIT = 100
+"""Tokens made with one that an admin made, and with those, so that no caller uses up all there may be."""
+
 LONGEST_LIFE = timedelta(days=36_525)
 
 
@@ -102,6 +109,16 @@ def _end(creator: TokenRow, request: TokenRequest, now: datetime) -> datetime | 
     return longest if end is None else end.astimezone(UTC)
 
 
+def require_short(lineage: Sequence[TokenRow]) -> None:
+    """Raises PlatError `invalid` where the chain that ends with the creator may not go on."""
+    if len(lineage) >= CHAIN_LIMIT:
+        raise PlatError(
+            "invalid",
+            f'The token "{lineage[0].name}" is number {len(lineage)} of a chain, each made with the one'
+            f" before, and {CHAIN_LIMIT} is the most: make it with one of those before.",
+        )
+
+
 def missing_scope(token: TokenRow, scope: str) -> PlatError:
     return PlatError("forbidden", f'This needs the scope "{scope}", which the token "{token.name}" lacks.')
 
@@ -143,7 +160,7 @@ def created_token(row: TokenRow, token: str) -> CreatedToken:
     return CreatedToken(**{name: getattr(shown, name) for name in Token.__struct_fields__}, token=token)
 
 
-def token_entry(row: TokenRow) -> TokenEntry:
-    """What pool and routers are told."""
+def token_entry(row: TokenRow, root: str = "") -> TokenEntry:
+    """What pool and routers are told. `root`: the first of its family, if that is another."""
     expires_at = None if row.expires_at is None else row.expires_at.timestamp()
-    return TokenEntry(id=row.id, digest=row.digest, scopes=row.scopes, expires_at=expires_at)
+    return TokenEntry(row.id, row.digest, row.scopes, expires_at, root)

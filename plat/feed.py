@@ -107,11 +107,13 @@ class TokenEntry(Struct, frozen=True, gc=False):
     scopes: tuple[str, ...]
     expires_at: float | None = None
     """Seconds since 1970."""
+    root: str = ""
+    """The id of the token whose limits it shares: the first of those it was made with; empty: its own."""
 
     @property
     def weight(self) -> int:
         """About its bytes on the wire."""
-        return 120 + sum(map(len, self.scopes))
+        return 120 + len(self.root) + sum(map(len, self.scopes))
 
 
 class TokensPart(Struct, frozen=True, tag="tokens_part"):

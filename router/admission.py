@@ -67,7 +67,7 @@ class Admission:
                 if limits is None or limits.route is not route:
                     if not identity.may_invoke(route.name):
                         return _forbidden(route.name)
-                    limits = self._limiter.of_call(route, identity.id, now)
+                    limits = self._limiter.of_call(route, identity.limited_as, now)
                     identity.keep(limits, route.name)
         version = self.routes.version(route, target.qualifier)
         if version is None:

@@ -19,11 +19,15 @@ _LONG_AGO = float("-inf")
 class Identity:
     """Somebody who may call some functions."""
 
-    __slots__ = ("_patterns", "expires_at", "id", "limits", "used_at")
+    __slots__ = ("_patterns", "expires_at", "id", "limited_as", "limits", "used_at")
 
-    def __init__(self, identity: str, patterns: tuple[str, ...], expires_at: float) -> None:
+    def __init__(
+        self, identity: str, patterns: tuple[str, ...], expires_at: float, limited_as: str = ""
+    ) -> None:
         self.id = identity
         """Of the token, or `jwt:` and the subject; never the token itself."""
+        self.limited_as = limited_as or identity
+        """Whose limits hold: the id of the token that all of a family were made with."""
         self.expires_at = expires_at
         """Seconds since 1970. Infinite: never; minus infinite: it was revoked."""
         self.used_at = _LONG_AGO
@@ -100,7 +104,8 @@ class Identities:
         self.drop(token.id)
         self._entries[token.id] = token
         expires_at = _NEVER if token.expires_at is None else token.expires_at
-        self._by_digest[token.digest] = Identity(token.id, invoke_patterns(token.scopes), expires_at)
+        patterns = invoke_patterns(token.scopes)
+        self._by_digest[token.digest] = Identity(token.id, patterns, expires_at, token.root)
 
     def drop(self, identity: str) -> None:
         """From now on its token is nobody's, wherever it is remembered."""

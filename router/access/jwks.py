@@ -1,6 +1,6 @@
 """Fetches the keys of a JWKS URL: at start, now and then, and when a token names one that is not here.
 
-While the URL is away the last good keys stay. Knows no tokens.
+While the URL is away, or answers no such document, the last keys stay. Knows no tokens.
 """
 
 import asyncio
@@ -87,6 +87,8 @@ class Jwks:
             )
             return False
         self._count("ok")
+        if not keys:
+            log.warning("the JWKS document has no key that signs with RS256, ES256 or EdDSA")
         self.fetched(keys)
         return True
 

@@ -98,22 +98,28 @@ class Jwts:
             return _unauthorized(header)
         algorithm, kid = header
         candidates = self._keys.candidates(algorithm, kid)
-        if not candidates:
-            may_know_more = self._source is not None and self._source.may_know_more(now)
-            return UnknownKeyError() if may_know_more else _unauthorized(_NO_KEY)
         payload = self._payload(token, candidates, now)
+        if payload is None:
+            is_known = candidates and (kid is None or self._keys.is_fetched(algorithm, kid))
+            return _unauthorized(_BAD_SIGNATURE) if is_known else self._unknown_key(now)
         if isinstance(payload, str):
             return _unauthorized(payload)
         identity = self._identity(token, payload)
         self._remember(authorization, identity)
         return identity
 
-    def _payload(self, token: str, candidates: list[Key], now: float) -> dict[str, Any] | str:
-        """The claims if all is right, else what is not, as the last key says it."""
-        fault = _NO_KEY
+    def _unknown_key(self, now: float) -> PlatError:
+        may_know_more = self._source is not None and self._source.may_know_more(now)
+        return UnknownKeyError() if may_know_more else _unauthorized(_NO_KEY)
+
+    def _payload(self, token: str, candidates: list[Key], now: float) -> dict[str, Any] | str | None:
+        """The claims if all is right, else what is not; None: with none of these keys it was signed."""
+        fault = None
         for key in candidates:
             try:
                 return self._decode(token, key, now)
+            except jwt.InvalidSignatureError:
+                continue
             except (PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
                 fault = f"The token is refused: {type(error).__name__.removesuffix('Error')}."
         return fault
@@ -174,6 +180,7 @@ class Jwts:
 
 
 _NO_KEY = "The token was signed with a key that is not known."
+_BAD_SIGNATURE = "The token is refused: InvalidSignature."
 
 
 def header_of(token: str) -> tuple[str, str | None] | str:

@@ -63,6 +63,10 @@ class KeySet:
         named = [key for key in fetched if key.kid == kid]
         return named or own
 
+    def is_fetched(self, algorithm: str, kid: str) -> bool:
+        """Whether the document has the key that a token's header names."""
+        return any(key.algorithm == algorithm and key.kid == kid for key in self._fetched)
+
 
 def secret_key(secret: str) -> Key:
     return Key("HS256", secret.encode())
@@ -89,7 +93,10 @@ def keys_of_pem(text: str) -> list[Key]:
 
 
 def keys_of_jwks(document: bytes) -> list[Key]:
-    """Of a JWKS document (RFC 7517), but for those of other uses. Raises PlatError `invalid`."""
+    """Of a JWKS document (RFC 7517), but for those of other uses: none, if its issuer withdrew the last.
+
+    Raises PlatError `invalid` for what is no such document.
+    """
     try:
         parsed = msgspec.json.decode(document, type=dict[str, Any])
     except (*UNREADABLE, msgspec.ValidationError) as error:
@@ -97,10 +104,7 @@ def keys_of_jwks(document: bytes) -> list[Key]:
     listed = parsed.get("keys")
     if not isinstance(listed, list):
         raise PlatError("invalid", 'The JWKS document has no list "keys".')
-    keys = [key for each in listed[:KEYS_LIMIT] if isinstance(each, dict) and (key := _key_of(each))]
-    if not keys:
-        raise PlatError("invalid", "The JWKS document has no key that signs with RS256, ES256 or EdDSA.")
-    return keys
+    return [key for each in listed[:KEYS_LIMIT] if isinstance(each, dict) and (key := _key_of(each))]
 
 
 def _key_of(described: dict[str, Any]) -> Key | None:

@@ -137,6 +137,24 @@ def test_each_token_has_its_own(plat: Platform) -> None:
         assert {answer.status for answer in answers} == {200, 429}
 
 
+def test_a_token_made_with_another_shares_its_rate(plat: Platform) -> None:
+    plat.deploy("family", HELLO, "[limits]\ntoken_rate = 0.001\ntoken_burst = 3", public=False)
+    first = plat.plat_json("token", "create", "first", "--scope", "invoke:*")["token"]
+    request = urllib.request.Request(
+        f"{plat.url}/v1/tokens",
+        data=b'{"name": "child", "scopes": ["invoke:*"]}',
+        headers={"Authorization": f"Bearer {first}", "Content-Type": "application/json"},
+        method="POST",
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:
+        child = json.load(response)["token"]
+    for token in (first, child):
+        plat.wait_for(lambda token=token: call(plat, "none", token).status == 404)
+    plat.wait_for(lambda: metric(plat, "plat_limiter_up") == 2)
+    answers = [*calls(plat, "family", 8, first), *calls(plat, "family", 8, child)]
+    assert statuses(answers).count(200) == 3
+
+
 def test_calls_in_flight_over_all_routers(plat: Platform) -> None:
     plat.deploy("slow", SLOW, "[limits]\nmax_in_flight = 2\n[scale]\nmin = 4\nmax = 4")
     with ThreadPoolExecutor(8) as threads:

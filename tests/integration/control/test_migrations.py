@@ -59,6 +59,22 @@ async def test_the_way_back(database_url: str) -> None:
     await engine.dispose()
 
 
+async def test_the_way_back_by_a_step(database_url: str) -> None:
+    engine = open_engine(database_url)
+    await migrate(engine)
+
+    def downgrade(connection: Connection) -> None:
+        config = migrations_config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "-1")
+
+    for _ in range(2):
+        async with writing(engine).begin() as connection:
+            await connection.run_sync(downgrade)
+        await migrate(engine)
+    await engine.dispose()
+
+
 async def test_a_database_of_a_newer_release_is_refused(database_url: str) -> None:
     engine = open_engine(database_url)
     await migrate(engine)

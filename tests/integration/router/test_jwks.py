@@ -89,7 +89,7 @@ async def test_keys_are_fetched_when_asked_for_and_not_too_often(issuer: Issuer)
         (404, b""),
         (302, jwks(jwk(RSA))),
         (200, b"<html>"),
-        (200, b'{"keys": []}'),
+        (200, b'{"keys": {}}'),
         (200, b" " * 300_000),
     ],
 )
@@ -101,6 +101,19 @@ async def test_an_answer_that_is_none_leaves_the_keys_as_they_are(
     told = Told(issuer.url)
     await told.jwks.refresh()
     assert (told.keys, told.jwks.fetches) == ([], {"failed": 1})
+
+
+@pytest.mark.parametrize("document", [b'{"keys": []}', jwks({"kty": "oct", "k": "c2VjcmV0"})])
+async def test_the_last_key_can_be_withdrawn(
+    issuer: Issuer, document: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = Told(issuer.url)
+    await told.jwks.refresh()
+    issuer.document = document
+    told.now += 10
+    await told.jwks.refresh()
+    assert (told.keys, told.jwks.fetches) == ([["first"], []], {"ok": 2})
+    assert "no key that signs with RS256, ES256 or EdDSA" in caplog.text
 
 
 async def test_nobody_waits_long_for_a_url_that_hangs(
@@ -183,6 +196,17 @@ async def test_a_call_waits_for_the_key_it_was_signed_with(
     issuer.status = 500
     assert (await router.get("/function/f", bearer("unknown", EC, "ES256"))).status == 401
     assert (await router.get("/function/f", bearer("new", EC, "ES256"))).status == 200
+
+
+async def test_what_the_last_key_signed_is_refused_when_it_is_withdrawn(
+    router: RouterProcess, run_instance: RunInstance, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await run_instance()
+    assert (await router.get("/function/f", bearer())).status == 200
+    issuer.document = jwks()
+    monkeypatch.setattr(ours, "LEAST_S", 0.0)
+    assert (await router.get("/function/f", bearer("other"))).status == 401
+    assert (await router.get("/function/f", bearer())).status == 401
 
 
 ODD_HEADERS = [

@@ -52,7 +52,7 @@ async def test_a_new_token_is_known_everywhere(rig: Rig) -> None:
     made = await rig.accounts.create_token(rig.admin, READS)
     digest = rules.digest_of(made.token)
     assert rig.book.bearer(f"Bearer {made.token}", NOW).id == made.id
-    assert rig.feed.told == [TokenPut(rules.token_entry(rig.row(made.id)))]
+    assert rig.feed.told == [TokenPut(rig.book.entry(rig.row(made.id)))]
     async with rig.store.reading() as tables:
         assert [row.digest for row in await tables.tokens() if row.id == made.id] == [digest]
 
@@ -154,10 +154,85 @@ async def test_there_is_a_limit_and_what_has_expired_makes_room(
     rig.book.put(expired)
     await rig.child(rig.admin)
     made = await rig.child(rig.admin)
-    assert rig.feed.told[-2:] == [TokenDropped("old"), TokenPut(rules.token_entry(rig.row(made.id)))]
+    assert rig.feed.told[-2:] == [TokenDropped("old"), TokenPut(rig.book.entry(rig.row(made.id)))]
     with pytest.raises(PlatError, match="revoke some"):
         await rig.child(rig.admin)
     assert len(await rig.stored()) == len(rig.book) == 3
+
+
+async def test_a_chain_of_any_length_is_revoked_by_its_first(rig: Rig) -> None:
+    """SQLite's own deletion of children goes 1000 deep."""
+    chain = [token_row(f"c{number}", parent=f"c{number - 1}" if number else None) for number in range(1100)]
+    async with rig.store.changing() as tables:
+        for row in chain:
+            await tables.add_token(row)
+            rig.book.put(row)
+    await rig.accounts.revoke(rig.admin, "c0")
+    assert await rig.stored() == [row.id for row in rig.book] == ["admin"]
+    assert len(rig.feed.told) == len(chain)
+
+
+async def test_a_chain_of_tokens_has_an_end(rig: Rig) -> None:
+    row = rig.row((await rig.child(rig.admin)).id)
+    for _ in range(rules.CHAIN_LIMIT - 1):
+        row = rig.row((await rig.child(row)).id)
+    with pytest.raises(PlatError, match="make it with one of those before") as error:
+        await rig.child(row)
+    assert error.value.code == "invalid"
+    assert len(rig.book) == len(await rig.stored()) == 1 + rules.CHAIN_LIMIT
+
+
+async def test_a_family_has_so_many_and_leaves_room_for_others(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "FAMILY_LIMIT", 3)
+    first, other = [rig.row((await rig.child(rig.admin)).id) for _ in range(2)]
+    second = rig.row((await rig.child(first)).id)
+    await rig.child(second)
+    third = await rig.child(first)
+    for creator in (first, second):
+        with pytest.raises(PlatError, match="revoke some") as error:
+            await rig.child(creator)
+        assert error.value.code == "invalid"
+    await rig.child(other)
+    await rig.child(rig.admin)
+    await rig.accounts.revoke(first, third.id)
+    await rig.child(second)
+
+
+async def test_in_a_family_what_has_expired_makes_room(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "FAMILY_LIMIT", 1)
+    parent = rig.row((await rig.child(rig.admin)).id)
+    ended = [
+        token_row("old", parent=parent.id, expires_at=NOW + timedelta(hours=1)),
+        token_row("others", expires_at=NOW + timedelta(hours=1)),
+    ]
+    async with rig.store.changing() as tables:
+        for row in ended:
+            await tables.add_token(row)
+            rig.book.put(row)
+    made = await rig.child(parent)
+    assert set(await rig.stored()) == {row.id for row in rig.book} == {"admin", parent.id, "others", made.id}
+
+
+async def test_routers_are_told_whose_limits_a_token_has(rig: Rig) -> None:
+    first = await rig.child(rig.admin)
+    second = await rig.child(rig.row(first.id))
+    third = await rig.child(rig.row(second.id))
+    told = [each.token for each in rig.feed.told if isinstance(each, TokenPut)]
+    assert [each.id for each in told] == [first.id, second.id, third.id]
+    assert [each.root for each in told] == ["", first.id, first.id]
+    assert {each.id: each.root for each in rig.book.entries()} == {
+        "admin": "", **{each.id: each.root for each in told}
+    }  # fmt: skip
+
+
+async def test_a_token_that_an_admins_token_made_begins_a_family(rig: Rig) -> None:
+    """Also where that admin's token is not the platform's own."""
+    wanted = TokenRequest(name="boss", scopes=["admin"])
+    boss = rig.row((await rig.accounts.create_token(rig.admin, wanted)).id)
+    made = await rig.child(boss)
+    assert rig.book.entry(rig.row(made.id)).root == ""
 
 
 async def test_when_tokens_were_used_is_written_at_the_end(rig: Rig, store: Store) -> None:

@@ -110,6 +110,22 @@ async def test_a_key_of_our_own_is_replaced_and_the_former_forgotten(bench: Benc
     assert book.values(["A", "B"]).by_name == {"A": "alpha", "B": "beta"}
 
 
+async def test_a_rotation_that_fails_leaves_the_keys_as_they_are(bench: Bench, tmp_path: Path) -> None:
+    """However often it is tried, also where only the last secret cannot be read."""
+    await bench.secrets.set("A", "alpha")
+    await bench.secrets.set("B", "beta")
+    async with bench.store.changing() as tables:
+        _, row = await tables.secrets("", 10)
+        await tables.change_secret(msgspec.structs.replace(row, key="0" * 16))
+    before = (tmp_path / "secret.key").read_bytes()
+    for _ in range(2):
+        with pytest.raises(PlatError, match=r'secret "B" is not at hand.*Nothing was changed'):
+            await bench.secrets.rotate()
+    assert (tmp_path / "secret.key").read_bytes() == before
+    assert (await bench.secrets.set("B", "beta"))[0].key != "0" * 16
+    assert (await bench.secrets.rotate()).secrets == 2
+
+
 async def test_a_given_key_is_replaced_by_giving_another_first(store: Store) -> None:
     other = KEY[::-1].lstrip("=")[:43] + "="
     former = Bench(store, Settings(secret_key=KEY))

@@ -80,6 +80,21 @@ def test_what_goes_together() -> None:
     assert known.expired(NOW) == []
 
 
+def test_where_a_token_comes_from() -> None:
+    known = book()
+    lineages = {row.id: [each.id for each in known.lineage(row)] for row in known}
+    assert lineages == {
+        "admin": ["admin"],
+        "b": ["b"],
+        "c": ["c", "b"],
+        "d": ["d", "c", "b"],
+        "e": ["e"],
+    }
+    rows = [row for row in known if row.id in "bcd"]
+    for given in (rows, rows[::-1], [rows[1], rows[2], rows[0]]):
+        assert [each.id for each in known.leaves_first(given)] == ["d", "c", "b"]
+
+
 def test_when_tokens_were_used() -> None:
     known = book()
     known.bearer("Bearer root", NOW)

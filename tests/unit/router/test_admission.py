@@ -9,7 +9,7 @@ from router.limits.answers import line_pairs
 from router.limits.buckets import LeasedBucket
 from router.routes import RouteTable
 from router.target import parse_target
-from tests.unit.router.access.test_identity import identities
+from tests.unit.router.access.test_identity import entry, identities
 from tests.unit.router.limits.lease_rig import Routers
 
 NOW = 50.0
@@ -23,9 +23,9 @@ class Asked:
         routes = RouteTable()
         routes.put(route)
         routes.loaded = True
-        self.admission = Admission(
-            routes, identities("secret", "other"), self._routers.limiters[0], body_limit_bytes=1000
-        )
+        known = identities("secret", "other")
+        known.put(entry("child", root="id-secret"))
+        self.admission = Admission(routes, known, self._routers.limiters[0], body_limit_bytes=1000)
 
     def admit(
         self, authorization: str | None = "Bearer secret", target: str = "hello"
@@ -160,6 +160,22 @@ def test_each_token_has_so_many_calls_in_flight() -> None:
     permit = admitted[0][3]
     assert permit is not None
     permit.release(NOW)
+    assert refusal(asked) is None
+
+
+def test_a_token_that_was_made_with_another_shares_its_limits() -> None:
+    asked = admission(token_rate=0.001)
+    assert refusal(asked) is None
+    error = refusal(asked, "Bearer child")
+    assert error is not None
+    assert error.code == "rate_limited"
+    asked = admission(token_max_in_flight=1)
+    admitted = asked.admit("Bearer child")
+    error = refusal(asked)
+    assert error is not None
+    assert error.code == "too_many_in_flight"
+    assert not isinstance(admitted, PlatError) and admitted[3] is not None
+    admitted[3].release(NOW)
     assert refusal(asked) is None
 
 

@@ -23,8 +23,8 @@ def identities(*valid: str) -> Identities:
     return known
 
 
-def entry(token: str, *scopes: str, expires_at: float | None = None) -> TokenEntry:
-    return TokenEntry(f"id-{token}", digest(token), scopes or ("admin",), expires_at)
+def entry(token: str, *scopes: str, expires_at: float | None = None, root: str = "") -> TokenEntry:
+    return TokenEntry(f"id-{token}", digest(token), scopes or ("admin",), expires_at, root)
 
 
 def is_known(known: Identities, authorization: str | None) -> bool:
@@ -145,6 +145,17 @@ def test_when_tokens_were_used() -> None:
     assert known.take_used() == {}
     assert known.of("Bearer two", 13.0) is not None
     assert known.take_used() == {"id-two": 1013.0}
+
+
+def test_a_family_of_tokens_is_limited_as_one() -> None:
+    known = identities("first")
+    known.put(entry("child", root="id-first"))
+    found = [known.of(f"Bearer {token}", NOW) for token in ("first", "child")]
+    assert [(each.id, each.limited_as) for each in found if each is not None] == [
+        ("id-first", "id-first"),
+        ("id-child", "id-first"),
+    ]
+    assert known.take_used() == {"id-first": NOW, "id-child": NOW}
 
 
 def test_many_spellings_of_one_header_stay_in_bounds() -> None:

@@ -239,6 +239,35 @@ def test_a_key_that_is_not_here_may_come() -> None:
     )
 
 
+def test_a_key_of_our_own_does_not_stand_before_one_that_may_come() -> None:
+    """A rotated `kid`, with a key of the same kind written down."""
+    source = Source()
+    known = jwts(keys=keys_of_pem(pem(RSA)), source=source)
+    known.replace_fetched([Key("RS256", RSA.public_key(), "old")])
+    token = signed(OTHER_RSA, header={"kid": "new"})
+    assert isinstance(known.of(f"Bearer {token}", NOW), UnknownKeyError)
+    known.replace_fetched([Key("RS256", OTHER_RSA.public_key(), "new")])
+    assert identity(token, of=known)
+
+
+def test_what_is_wrong_with_a_token_of_our_own_key_is_said_at_once() -> None:
+    """Nothing is fetched for it, whatever its `kid`."""
+    known = jwts(keys=keys_of_pem(pem(OTHER_RSA) + pem(RSA) + pem(EC)), source=Source())
+    assert identity(signed(header={"kid": "x"}), of=known)
+    for token in (
+        signed(OTHER_RSA, exp=NOW - 1, header={"kid": "x"}),
+        signed(RSA, exp=NOW - 1, header={"kid": "x"}),
+    ):
+        error = known.of(f"Bearer {token}", NOW)
+        assert isinstance(error, PlatError) and not isinstance(error, UnknownKeyError)
+        assert "ExpiredSignature" in error.detail
+    known = jwts(keys=keys_of_pem(pem(RSA)), source=Source())
+    known.replace_fetched([Key("RS256", RSA.public_key(), "here")])
+    for header in ({}, {"kid": "here"}):
+        error = known.of(f"Bearer {signed(OTHER_RSA, header=header)}", NOW)
+        assert isinstance(error, PlatError) and not isinstance(error, UnknownKeyError)
+
+
 def test_a_key_that_is_withdrawn_verified_nothing() -> None:
     known = jwts(keys=[])
     known.replace_fetched([Key("RS256", RSA.public_key(), "a"), Key("ES256", EC.public_key(), "b")])
