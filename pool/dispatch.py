@@ -28,15 +28,14 @@ from plat.feed import (
     VersionEntry,
 )
 from plat.logs import get_logger
-from plat.tasks import spawn
-from pool.away import AwayRouters
 from pool.demand import Demands
 from pool.drivers.base import Exited
 from pool.fleet import Fleet
 from pool.granting import Granting
-from pool.ledger import Account, Ledger
+from pool.ledger import Ledger
 from pool.lifecycle import State
 from pool.member import Member
+from pool.recovery import SlotRecovery
 from pool.scaler import Scaler
 from pool.table import FunctionTable, is_live, route_of
 
@@ -83,8 +82,9 @@ class Dispatcher:
         self._send_table = send_table
         self._routers = routers
         self._expected_routers = expected_routers
-        self._away = AwayRouters(time.monotonic())
-        self._probing: set[str] = set()
+        self._recovery = SlotRecovery(
+            ledger, fleet, patience_s=_longest_call_s, freed=self._slots_home, overdue=self._give_up
+        )
         self._saturated_told: dict[str, float] = {}
         self._pressure_told = float("-inf")
         self.scaler = Scaler(
@@ -116,11 +116,11 @@ class Dispatcher:
     def router_away(self, router: str) -> None:
         self._ledger.router_away(router)
         self._demands.router_gone(router)
-        self._away.left(router, time.monotonic())
+        self._recovery.away.left(router, time.monotonic())
 
     def _hello(self, message: Hello) -> None:
         """A pool that has just started says nothing of routes yet: the router goes on with what it has."""
-        self._away.came(message.router)
+        self._recovery.away.came(message.router)
         self._demands.router_here(message.router)
         self._ledger.router_here(message.router, [(each.instance, each.slots) for each in message.held])
         if self._table.loaded:
@@ -278,8 +278,8 @@ class Dispatcher:
             self.sweep_function(function)
         told = self._saturated_told.items()
         self._saturated_told = {each: at for each, at in told if now - at < SATURATED_INTERVAL_S}
-        self._away.complete(len(self._routers()) >= self._expected_routers)
-        self._look_after_away()
+        self._recovery.away.complete(len(self._routers()) >= self._expected_routers)
+        self._recovery.look()
 
     def sweep(self) -> None:
         """Balance every version that has instances, waiting calls, or a minimum to keep."""
@@ -346,14 +346,23 @@ class Dispatcher:
         self._stop_if_settled(member)
 
     def _stop_granting(self, member: Member) -> None:
-        by = time.monotonic() + member.version.spec.timeout_s + DRAIN_MARGIN_S
-        self._fleet.drain(member, by)
+        self._fleet.drain(member, time.monotonic() + _longest_call_s(member))
         self._granting.ask(self._ledger.drain(member.id))
 
     def _stop_if_settled(self, member: Member) -> None:
         account = self._ledger.account(member.id)
         if account is None or account.settled:
             self._fleet.stop(member)
+
+    def _slots_home(self, member: Member) -> None:
+        if member.state is State.DRAINING:
+            self._stop_if_settled(member)
+        self.balance(member.version.id)
+
+    def _give_up(self, member: Member) -> None:
+        """Another takes its place."""
+        self._drain(member)
+        self.balance(member.version.id)
 
     def _fail_waiters(self, version_id: str, error: PlatError) -> None:
         for router in self._demands.of(version_id):
@@ -382,32 +391,9 @@ class Dispatcher:
         for router in self._routers():
             self._send(router, message)
 
-    # --- routers that are away
 
-    def _look_after_away(self) -> None:
-        """Ask instances whose slots are with routers that are gone whether a call is in them still."""
-        for account in self._ledger.with_away():
-            member = self._fleet.get(account.instance)
-            if member is not None and account.instance not in self._probing:
-                self._probing.add(account.instance)
-                spawn(self._resolve_away(account, member), f"look after {account.instance}")
-
-    async def _resolve_away(self, account: Account, member: Member) -> None:
-        try:
-            in_flight = await self._fleet.in_flight(member)
-        finally:
-            self._probing.discard(account.instance)
-        now = time.monotonic()
-        free = self._away.free(account.held, in_flight, now)
-        if free:
-            self._ledger.release(account.instance, free)
-            if member.state is State.DRAINING:
-                self._stop_if_settled(member)
-        elif self._away.overdue(account.held, now, member.version.spec.timeout_s + DRAIN_MARGIN_S):
-            self._drain(member)  # another takes its place
-        else:
-            return
-        self.balance(account.version)
+def _longest_call_s(member: Member) -> float:
+    return member.version.spec.timeout_s + DRAIN_MARGIN_S
 
 
 def _unavailable(version: VersionEntry, error: PlatError) -> PlatError:

@@ -70,30 +70,40 @@ def no_process_left() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def no_container_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A Docker test leaves no container, network or volume with its platform's label."""
+def nothing_left_on_the_engine(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A Docker test leaves no container with its platform's label, and no network or volume at all.
+
+    Those have no label: the network is of all platforms, and a volume would be of an image.
+    """
     if request.node.get_closest_marker("docker") is None:
         yield
         return
-    label = f"label={OWNER}={owner_of(request.getfixturevalue('settings'))}"
+    owner = owner_of(request.getfixturevalue("settings"))
+    before = _unlabelled()
     yield
-    left = _until_empty(lambda: _labelled(label))
-    for name in left:
-        subprocess.run(["docker", "rm", "--force", "--volumes", name.split()[1]], check=False)
-    assert not left, f"left on the Docker engine: {left}"
+    left = _until_empty(lambda: _containers(owner))
+    unlabelled = _until_empty(lambda: _unlabelled() - before)
+    for container in left:
+        subprocess.run(["docker", "rm", "--force", "--volumes", container], check=False)
+    assert not left | unlabelled, f"left on the Docker engine: {left | unlabelled}"
 
 
-def _labelled(label: str) -> set[str]:
-    listings = {
-        "container": ["docker", "ps", "--all", "--quiet", "--filter", label],
-        "network": ["docker", "network", "ls", "--quiet", "--filter", label],
-        "volume": ["docker", "volume", "ls", "--quiet", "--filter", label],
-    }
+def _containers(owner: str) -> set[str]:
+    return _listed("ps", "--all", "--quiet", "--filter", f"label={OWNER}={owner}")
+
+
+def _unlabelled() -> set[str]:
+    """Networks and volumes, by kind and name."""
     return {
-        f"{kind} {line}"
-        for kind, command in listings.items()
-        for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        f"{kind} {name}"
+        for kind in ("network", "volume")
+        for name in _listed(kind, "ls", "--format", "{{.Name}}")
     }
+
+
+def _listed(*command: str) -> set[str]:
+    done = subprocess.run(["docker", *command], check=True, capture_output=True, text=True)
+    return set(done.stdout.split())
 
 
 def _children() -> set[int]:

@@ -48,7 +48,7 @@ class Clock:
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
         clock = SimpleNamespace(monotonic=self.monotonic, time=time.time)
-        for module in ("adoption", "dispatch", "fleet", "scaler", "granting", "warm"):
+        for module in ("adoption", "dispatch", "fleet", "scaler", "granting", "pauses", "recovery", "warm"):
             patch.setattr(f"pool.{module}.time", clock)
 
 
