@@ -100,7 +100,7 @@ class Scale(Struct, frozen=True, forbid_unknown_fields=True):
 
     concurrency: Annotated[int, Meta(ge=0, le=1000, description="calls at a time; 0: unlimited")] = 1
     min: Annotated[int, Meta(ge=0, le=1000, description="instances kept when idle")] = 0
-    max: Annotated[int, Meta(ge=1, le=1000, description="instances at most")] = 20
+    max: Annotated[int, Meta(ge=1, le=1000, description="instances of a version at most")] = 20
     idle_s: Annotated[float, Meta(ge=0.1, le=86_400, description="seconds without a call until stopped")] = 60
     pause_after_s: Annotated[
         float,

@@ -8,7 +8,6 @@ the one with most instances ends one as soon as its calls have ended.
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from plat.feed import FunctionEntry, VersionEntry
 from pool.demand import Demands
@@ -21,9 +20,12 @@ from pool.scaling import NO_LIMIT
 from pool.table import FunctionTable
 
 
-class _Look(NamedTuple):
-    free_mb: int
-    evictable_mb: int
+class _Look:
+    """What was seen of the machine; None: not looked at yet."""
+
+    def __init__(self) -> None:
+        self.free_mb: int | None = None
+        self.evictable_mb: int | None = None
 
 
 class Room:
@@ -52,7 +54,6 @@ class Room:
         self._minimum = minimum
         self._send_away = send_away
         self._look: _Look | None = None
-        self._is_one_look = False
         self.evictor: Evictor = GreedyDual()
 
     # --- reading
@@ -63,11 +64,10 @@ class Room:
 
         What changes meanwhile is seen by `make`, which looks again.
         """
-        self._is_one_look = True
+        self._look = _Look()
         try:
             yield
         finally:
-            self._is_one_look = False
             self._look = None
 
     def free_mb(self) -> int:
@@ -78,24 +78,28 @@ class Room:
         """New instances of that size that fit; not looked into further than `enough`."""
         if not self._memory_mb or not size_mb:
             return NO_LIMIT
-        look = self._seen()
-        if look.free_mb // size_mb >= enough:
+        free_mb = self._seen_free_mb()
+        if free_mb // size_mb >= enough:
             return enough
-        return max(0, (look.free_mb + look.evictable_mb) // size_mb)
+        return max(0, (free_mb + self._seen_evictable_mb()) // size_mb)
 
     def fits(self, version: VersionEntry) -> bool:
         """Whether one more, or the one that is there, needs nobody to go."""
         there = self._fleet.has_warm(version) or bool(self._fleet.members(version.id))
-        return there or not self._memory_mb or self._seen().free_mb >= version.spec.memory_mb
+        return there or self._seen_free_mb() >= version.spec.memory_mb
 
-    def _seen(self) -> _Look:
-        look = self._look
-        if look is None:
-            evictable_mb = self._fleet.warm_memory_mb() + sum(each.memory_mb for each in self._candidates())
-            look = _Look(self.free_mb(), evictable_mb)
-            if self._is_one_look:
-                self._look = look
-        return look
+    def _seen_free_mb(self) -> int:
+        look = self._look or _Look()
+        if look.free_mb is None:
+            look.free_mb = self.free_mb()
+        return look.free_mb
+
+    def _seen_evictable_mb(self) -> int:
+        look = self._look or _Look()
+        if look.evictable_mb is None:
+            candidates_mb = sum(each.memory_mb for each in self._candidates())
+            look.evictable_mb = self._fleet.warm_memory_mb() + candidates_mb
+        return look.evictable_mb
 
     # --- making room
 

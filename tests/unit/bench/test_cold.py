@@ -69,7 +69,7 @@ def test_a_part_without_its_marks_is_left_out() -> None:
 
 
 async def test_the_pool_of_the_decision_bench_has_its_instances_and_decides(tmp_path: Path) -> None:
-    bench = decision.Bench(tmp_path)
+    bench = decision.Bench(tmp_path, 2 * decision.INSTANCES)
     await bench.open()
     assert {member.state for member in bench.fleet.members()} == {"ready"}
     assert len(bench.fleet.members()) == decision.INSTANCES
