@@ -95,7 +95,7 @@ class Fleet:
 
     def starting(self) -> int:
         """Those made of a warm instance cost nearly nothing, and are not counted."""
-        return sum(each.state is State.STARTING for each in self._members.values())
+        return self._members.starting()
 
     def has_warm(self, version: VersionEntry) -> bool:
         """Whether a start would find a warm instance, and so need no more memory."""
@@ -103,8 +103,7 @@ class Fleet:
 
     def memory_mb(self) -> int:
         """What all instances may use; of those that are being stopped it is free in a moment."""
-        members = sum(each.version.spec.memory_mb for each in self._members.values() if not each.stopping)
-        return members + self._stock.memory_mb()
+        return self._members.memory_mb + self._stock.memory_mb()
 
     def warm_memory_mb(self) -> int:
         return self._stock.memory_mb()
@@ -282,8 +281,7 @@ class Fleet:
 
     def _not_adopted(self, member: Member, why: str) -> None:
         """That is nobody's fault: whoever waits gets another."""
-        if not member.stopping:
-            member.stopping = True
+        if self._members.begin_stop(member):
             self._gone(member, Exited(member.id, "unknown", why))
             if member.managed:
                 self._removals.begin(member.id)
@@ -310,8 +308,7 @@ class Fleet:
 
     def stop(self, member: Member, grace_s: float = STOP_GRACE_S) -> None:
         """End it now, in the background."""
-        if not member.stopping:
-            member.stopping = True
+        if self._members.begin_stop(member):
             spawn(self._stop(member, grace_s), f"stop {member.id}")
 
     async def _stop(self, member: Member, grace_s: float) -> None:
@@ -330,8 +327,7 @@ class Fleet:
             if not member.died.done():
                 member.died.set_result(exited)
             return
-        if not member.stopping:
-            member.stopping = True
+        if self._members.begin_stop(member):
             now = time.monotonic()
             self.backoff.died(member.version.id, now - member.ready_at, now)
             self._gone(member, exited)
@@ -358,7 +354,7 @@ class Fleet:
         managed = [member for member in self._members.values() if member.managed]
         log.info("stopping all instances", instances=len(managed))
         for member in managed:
-            member.stopping = True
+            self._members.begin_stop(member)
         left = [self._removals.remove(instance, 0) for instance in self._removals.under_way]
         await asyncio.gather(
             self._stock.stop_all(), *left, *(self._stop(member, grace_s) for member in managed)

@@ -1,7 +1,8 @@
-"""The instances of a fleet, by id and by version: asked about on every event, so neither walks them all."""
+"""The instances of a fleet, by id and by version: asked about on every event, so nothing walks them all."""
 
 from collections.abc import Collection, KeysView
 
+from pool.lifecycle import State
 from pool.member import Member
 
 
@@ -11,15 +12,25 @@ class Members:
     def __init__(self) -> None:
         self._all: dict[str, Member] = {}
         self._versions: dict[str, dict[str, Member]] = {}
+        self._starting: list[Member] = []
+        """And some that were, until somebody asks."""
+        self.memory_mb = 0
+        """The limits of those that are not being stopped."""
 
     def add(self, member: Member) -> None:
+        """Not one that is being stopped."""
         self._all[member.id] = member
+        self.memory_mb += member.version.spec.memory_mb
+        if member.state is State.STARTING:
+            self._starting.append(member)
         self._versions.setdefault(member.version.id, {})[member.id] = member
 
     def remove(self, instance: str) -> None:
         """Nothing happens if it is not there."""
         member = self._all.pop(instance, None)
         if member is not None:
+            if not member.stopping:
+                self.memory_mb -= member.version.spec.memory_mb
             of_version = self._versions[member.version.id]
             del of_version[instance]
             if not of_version:
@@ -28,6 +39,23 @@ class Members:
     def clear(self) -> None:
         self._all.clear()
         self._versions.clear()
+        self._starting.clear()
+        self.memory_mb = 0
+
+    def begin_stop(self, member: Member) -> bool:
+        """From now on it is being stopped. False: it was already."""
+        if member.stopping:
+            return False
+        member.stopping = True
+        if self._all.get(member.id) is member:
+            self.memory_mb -= member.version.spec.memory_mb
+        return True
+
+    def starting(self) -> int:
+        self._starting = [
+            each for each in self._starting if each.state is State.STARTING and each.id in self._all
+        ]
+        return len(self._starting)
 
     def get(self, instance: str) -> Member | None:
         return self._all.get(instance)
