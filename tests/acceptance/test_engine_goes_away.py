@@ -21,18 +21,22 @@ def test_calls_go_on_and_it_recovers_by_itself(folder: Path) -> None:
         with platform(folder / "plat", "docker", **variables) as plat:
             plat.deploy("warm", GOOD, "[scale]\nidle_s = 600\n")
             plat.deploy("cold", GOOD, "[scale]\nidle_s = 0.5\n")
+            plat.deploy("paused", GOOD, "[scale]\nidle_s = 600\npause_after_s = 0.5\n")
             assert plat.plat("invoke", "warm") == "good"
             plat.wait_for(lambda: not plat.instances("cold"))
+            plat.wait_for(lambda: _states(plat, "paused") == ["paused"])
 
             own.kill()
             for _ in range(20):
                 assert plat.plat("invoke", "warm") == "good"
-            problem = _refused(plat, "cold")
-            assert (problem["status"], problem["code"]) == (503, "engine_unavailable")
-            assert "Docker" in problem["detail"]
+            for name in ("cold", "paused"):
+                problem = _refused(plat, name)
+                assert (problem["status"], problem["code"]) == (503, "engine_unavailable")
+                assert "Docker" in problem["detail"]
 
             own.start()
-            plat.wait_for(lambda: plat.run("invoke", "cold").out == "good", 60)
+            for name in ("cold", "paused"):
+                plat.wait_for(lambda each=name: plat.run("invoke", each).out == "good", 60)
             assert plat.plat("invoke", "warm") == "good"
             assert len(plat.instances("warm")) == 1
         assert own.docker("ps", "-aq").stdout == b""
