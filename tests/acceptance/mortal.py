@@ -45,7 +45,7 @@ POOL: list[Place] = [
     (launcher, "wait_ready"),
     (Fleet, "_ready"),
     (Fleet, "drain"),
-    (Scaler, "_evict"),
+    (Scaler, "_send_away"),
 ]
 
 PROCESS: list[Place] = [
