@@ -62,7 +62,7 @@ def no_process_left() -> Iterator[None]:
     """A test ends the processes it started, and theirs."""
     before = _children()
     yield
-    left = _until_empty(lambda: _children() - before)
+    left = until_empty(lambda: _children() - before)
     commands = [_command(pid) for pid in left]
     for pid in left:
         _end(pid)
@@ -70,38 +70,21 @@ def no_process_left() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_on_the_engine(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A Docker test leaves no container with its platform's label, and no network or volume at all.
-
-    Those have no label: the network is of all platforms, and a volume would be of an image.
-    """
+def no_container_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A Docker test leaves no container with its platform's label."""
     if request.node.get_closest_marker("docker") is None:
         yield
         return
-    owner = owner_of(request.getfixturevalue("settings"))
-    before = _unlabelled()
+    label = f"label={OWNER}={owner_of(request.getfixturevalue('settings'))}"
     yield
-    left = _until_empty(lambda: _containers(owner))
-    unlabelled = _until_empty(lambda: _unlabelled() - before)
+    left = until_empty(lambda: docker_lists("ps", "--all", "--quiet", "--filter", label))
     for container in left:
         subprocess.run(["docker", "rm", "--force", "--volumes", container], check=False)
-    assert not left | unlabelled, f"left on the Docker engine: {left | unlabelled}"
+    assert not left, f"containers are left: {left}"
 
 
-def _containers(owner: str) -> set[str]:
-    return _listed("ps", "--all", "--quiet", "--filter", f"label={OWNER}={owner}")
-
-
-def _unlabelled() -> set[str]:
-    """Networks and volumes, by kind and name."""
-    return {
-        f"{kind} {name}"
-        for kind in ("network", "volume")
-        for name in _listed(kind, "ls", "--format", "{{.Name}}")
-    }
-
-
-def _listed(*command: str) -> set[str]:
+def docker_lists(*command: str) -> set[str]:
+    """The words that the engine's client prints."""
     done = subprocess.run(["docker", *command], check=True, capture_output=True, text=True)
     return set(done.stdout.split())
 
@@ -131,7 +114,7 @@ def _command(pid: int) -> str:
         return f"pid {pid}"
 
 
-def _until_empty(look: Callable[[], set[T]]) -> set[T]:
+def until_empty(look: Callable[[], set[T]]) -> set[T]:
     deadline = time.monotonic() + LEAK_WAIT_S
     while (found := look()) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -1,6 +1,6 @@
 """Platforms with either driver, whose instances are the real Python runtime."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from pool.drivers.base import Listener
 from pool.drivers.docker import DockerDriver
 from pool.drivers.process import ProcessDriver
 from runtimes import NODE, PYTHON
+from tests.conftest import docker_lists, until_empty
 from tests.integration.pool.platform import FUNCTION, PATIENCE_S, Platform
 
 
@@ -67,3 +68,23 @@ def platform(request: pytest.FixtureRequest) -> Platform:
 def other_data(data_dir: Path) -> Callable[[Settings], Settings]:
     """The settings of a second platform on the same machine."""
     return lambda settings: msgspec.structs.replace(settings, data=str(data_dir / "other"))
+
+
+@pytest.fixture(autouse=True)
+def no_network_or_volume_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whosever: they have no label, as the network is of all platforms, and a volume would be of an image."""
+    if request.node.get_closest_marker("docker") is None:
+        yield
+        return
+    before = _networks_and_volumes()
+    yield
+    left = until_empty(lambda: _networks_and_volumes() - before)
+    assert not left, f"left on the Docker engine: {left}"
+
+
+def _networks_and_volumes() -> set[str]:
+    return {
+        f"{kind} {name}"
+        for kind in ("network", "volume")
+        for name in docker_lists(kind, "ls", "--format", "{{.Name}}")
+    }
