@@ -80,7 +80,7 @@ class Admission:
         wait_s = bucket.take(now)
         if wait_s:
             return bucket if wait_s < 0 and may_wait else bucket.answers.refusal(wait_s)
-        return route, version, identity, None, bucket.told()
+        return route, version, identity, None, bucket.told
 
     def _admit_caller(
         self,
@@ -98,13 +98,13 @@ class Admission:
             wait_s = function.take(now)
             if wait_s:
                 return function if wait_s < 0 and may_wait else function.answers.refusal(wait_s)
-            lines = function.told()
+            lines = function.told
         if token is not None:
             wait_s = token.take(now)
             if wait_s:
                 _put_back(function)
                 return token if wait_s < 0 and may_wait else token.answers.refusal(wait_s)
-            lines += token.told()
+            lines += token.told
         if permits is not None:
             wait_s = permits.take(now)
             if wait_s:

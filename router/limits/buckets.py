@@ -89,7 +89,6 @@ class LeasedBucket:
         "_settled_at",
         "_share",
         "_share_until",
-        "_told",
         "_told_from",
         "_unpaid",
         "_unpaid_sent",
@@ -105,6 +104,7 @@ class LeasedBucket:
         "rate",
         "source",
         "spent_at",
+        "told",
         "tokens",
         "until",
         "waiters",
@@ -151,7 +151,8 @@ class LeasedBucket:
         self._unpaid_sent = False
         self._share = Share(crc32(key.encode()))
         self._share_until = 0.0
-        self._told = b""
+        self.told = b""
+        """What the call just admitted is told. An estimate: the store leases to others meanwhile."""
         self._told_from = _ALWAYS
         """From so many left down, until the store's next word, something else is told."""
 
@@ -172,19 +173,20 @@ class LeasedBucket:
             self.spent_at = now
             if tokens <= self._low:
                 self._ask(now)
+            if tokens + self.left <= self._told_from:
+                self._tell()
             return 0.0
-        return self._without_token(now)
+        wait_s = self._without_token(now)
+        if not wait_s:
+            self._tell()
+        return wait_s
 
     def put_back(self) -> None:
         """The token just taken is not needed: another limit refused the call."""
         self.tokens += 1
 
-    def told(self) -> bytes:
-        """What a call just admitted is told. An estimate: the store leases to others meanwhile."""
-        left = self.tokens + self.left
-        if left < self._told_from:
-            self._told_from, self._told = self.answers.lines(left)
-        return self._told
+    def _tell(self) -> None:
+        self._told_from, self.told = self.answers.lines(self.tokens + self.left)
 
     def _without_token(self, now: float) -> float:
         self._refused += 1

@@ -184,7 +184,7 @@ def test_more_is_leased_ahead_while_nobody_lacks_it(pace: float, ahead_s: float)
 
 
 def left_of(routers: Routers, route: Route, now: float) -> int:
-    told = routers.limiters[0].of_function(route, now).told()
+    told = routers.limiters[0].of_function(route, now).told
     return int(told.partition(b";r=")[2].partition(b";")[0])
 
 
