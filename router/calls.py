@@ -41,7 +41,7 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
 SEES_AUTHORIZATION = frozenset({"public", "signed", "jwt"})
-"""How functions are called that are given the header Authorization: with no token of the platform's."""
+"""How functions are called that are given the header Authorization, if it carries no token of ours."""
 
 
 class Calls:

@@ -175,7 +175,13 @@ class FastConnection(ClientConnection):
         self._upstream = upstream
         self._answer = None
         request = self._request
-        forward = request.forward_authorized if self._route.auth in SEES_AUTHORIZATION else request.forward
+        authorization, forward = request.authorization, request.forward
+        if (
+            authorization is not None
+            and self._route.auth in SEES_AUTHORIZATION
+            and not self._clients.calls.pool.identities.is_ours(authorization)
+        ):
+            forward = request.forward_authorized
         deadline_ms = (now + self._clients.epoch_s + self._version.timeout_s) * 1000
         upstream.begin(
             self,

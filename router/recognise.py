@@ -57,7 +57,7 @@ class Recognised(Struct, frozen=True, gc=False):
     forward: bytes
     """The head to send, without Authorization, up to the value of X-Forwarded-For."""
     forward_authorized: bytes
-    """The same with Authorization, for functions that check it themselves."""
+    """The same with Authorization, for functions that check it themselves. Not for tokens of ours."""
 
 
 class _Fields(NamedTuple):

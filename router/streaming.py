@@ -259,7 +259,10 @@ class Call:
 
     def _left_out(self) -> frozenset[bytes]:
         """Client headers that the platform replaces, and its own tokens, which no function may see."""
-        return _REPLACED if self._route.auth in SEES_AUTHORIZATION else _REPLACED | {b"authorization"}
+        authorization = self._request.headers.get("Authorization", "")
+        if self._route.auth in SEES_AUTHORIZATION and not self._calls.pool.identities.is_ours(authorization):
+            return _REPLACED
+        return _REPLACED | {b"authorization"}
 
     # --- after
 
