@@ -108,7 +108,7 @@ def recognise(head: bytes) -> Recognised | None:
         method=method.decode(),
         is_head=method == b"HEAD",
         length=fields.length,
-        authorization=None if authorization is None else authorization.decode("latin-1"),
+        authorization=None if authorization is None else authorization.decode("utf-8", "surrogateescape"),
         call_id=fields.call_id,
         close=fields.close,
         forward=start + kept + ours,

@@ -181,6 +181,18 @@ async def test_no_function_sees_a_token_of_the_platforms(
     assert seen == [*[None] * len(OURS), *OTHERS] * 2
 
 
+async def test_a_token_of_any_characters_is_known(
+    router: RouterProcess, pool: PoolServer, run_instance: RunInstance
+) -> None:
+    """As aiohttp reads it, and our clients send it: `PLAT_TOKEN` may be anything."""
+    await pool.send(TokenPut(token_entry("caf\xe9")))
+    await pool.put(route("g", auth="token"), route("f"))
+    instance = await run_instance()
+    header = "Authorization: Bearer " + "caf\xe9".encode().decode("latin-1")
+    assert (await router.get("/function/f", header)).status == 200
+    assert instance.requests[0].get("Authorization") is None
+
+
 async def test_a_token_that_is_heard_of_later_is_not_seen_either(
     router: RouterProcess, pool: PoolServer, run_instance: RunInstance
 ) -> None:
