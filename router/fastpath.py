@@ -27,7 +27,7 @@ from router.limits.permits import PermitBucket
 from router.recognise import Recognised
 from router.slots import InstanceSlots, Waiter
 from router.streaming_only import StreamingOnlyError
-from router.upstream import UnreachableError, UpstreamConnection
+from router.upstream import ShortageError, UnreachableError, UpstreamConnection
 
 
 class FastConnection(ClientConnection):
@@ -194,6 +194,9 @@ class FastConnection(ClientConnection):
         calls = self._clients.calls
         try:
             upstream = await calls.connection(instance)
+        except ShortageError as error:
+            calls.slots.release(instance, time.monotonic())
+            self._refuse(calls.no_connection(self._route.name, error), self._route.name)
         except UnreachableError:
             calls.metrics.upstream_error(self._route.name, "unreachable")
             self._try_another()

@@ -29,7 +29,7 @@ from router.request_body import EarlyBody, read_early
 from router.slots import InstanceSlots
 from router.target import Target, parse_target
 from router.tunnel import run_tunnel
-from router.upstream import ConnectionLostError, UnreachableError, UpstreamConnection
+from router.upstream import ConnectionLostError, ShortageError, UnreachableError, UpstreamConnection
 
 
 class Streaming:
@@ -212,6 +212,9 @@ class Call:
             instance = await self._slot(deadline)
             try:
                 upstream = await self._calls.connection(instance)
+            except ShortageError as error:
+                self._calls.slots.release(instance, time.monotonic())
+                raise self._calls.no_connection(self._route.name, error) from error
             except UnreachableError:
                 self._calls.metrics.upstream_error(self._route.name, "unreachable")
             except BaseException:
