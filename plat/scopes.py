@@ -8,6 +8,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
+PREFIX = "plat_"
+"""How a token begins that the platform has made. The admin's own, of `PLAT_TOKEN` or `plat up`, need not."""
+
 ADMIN = "admin"
 READ = "read"
 DEPLOY = "deploy"

@@ -143,10 +143,11 @@ class Dispatcher:
         if member is None or not member.managed:
             return
         log.warning("instance at fault", instance=instance, reason=reason, function=member.version.function)
-        alone = member.version.spec.concurrency == 1 or reason == "unreachable"
-        if alone:
+        spec = member.version.spec
+        if spec.concurrency == 1 or reason == "unreachable":
             self._stop_granting(member)
-            self._fleet.stop(member, grace_s=0)
+            # SIGTERM: calls that came while it listened may be in it still.
+            self._fleet.stop(member, grace_s=0 if spec.concurrency == 1 else spec.timeout_s)
         else:
             self._drain(member)
         self.balance(member.version.id)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from plat.feed import UNLIMITED_SLOTS, FunctionEntry, Grant, Reclaim, ToRouter
 from pool.demand import Demands
@@ -19,6 +20,13 @@ Used = Callable[[str, Allotment, float], None]
 """A function's instance is about to be used: who learns from that."""
 
 
+class Limit(NamedTuple):
+    """`most` calls may be in flight, of all these versions of a function."""
+
+    most: int
+    versions: list[str]
+
+
 class Granting:
     """Of all versions."""
 
@@ -33,10 +41,17 @@ class Granting:
         self._function_of = function_of
 
     def grant(self, version_id: str) -> None:
-        """What is home, to those who wait."""
-        now = time.monotonic()
+        """What is home, to those who wait. Versions that share a limit: those that have least come first."""
+        limit = self._limit(version_id)
+        waiting = [version_id] if limit is None else filter(self._demands.outstanding, limit.versions)
+        for each in sorted(waiting, key=self._ledger.held):
+            self._grant(each)
+
+    def _grant(self, version_id: str) -> None:
+        now, limit = time.monotonic(), self._limit(version_id)
         for router, queued in self._demands.of(version_id).items():
-            for allotment in self._ledger.grant(version_id, router, queued, now, self._room(version_id)):
+            room = None if limit is None else self._room(limit)
+            for allotment in self._ledger.grant(version_id, router, queued, now, room):
                 member = self._fleet.get(allotment.instance)
                 assert member is not None, "an account without an instance"
                 self._send(router, Grant(member.id, version_id, member.address, allotment.slots))
@@ -45,9 +60,12 @@ class Granting:
 
     def reclaim(self, version_id: str) -> None:
         """Ask back what lies with routers that do not wait; of those that wait, what is over their share."""
+        limit = self._limit(version_id)
+        if limit is not None and not self._room(limit):
+            self._make_room(version_id, limit)
+            return
         waiting = self._demands.of(version_id)
-        most = self._most_in_flight(version_id)
-        total = self._ledger.total(version_id) if most is None else most
+        total = self._ledger.total(version_id)
         share = max(1, total // max(1, len(waiting)))
         keep_all = dict.fromkeys(waiting, UNLIMITED_SLOTS)
         keep_share = dict.fromkeys(waiting, share if len(waiting) <= total else 0)
@@ -57,16 +75,29 @@ class Granting:
             missing = share - self._ledger.held_by(version_id, router)
             self._ask_back(version_id, min(wanted, missing), router, keep_share)
 
-    def _room(self, version_id: str) -> int | None:
-        """How many more slots of the version's function routers may hold; None: any number."""
-        most, function = self._most_in_flight(version_id), self._function_of(version_id)
-        if most is None or function is None:
-            return None
-        return max(0, most - sum(self._ledger.held(version.id) for version in function.versions))
+    def _make_room(self, version_id: str, limit: Limit) -> None:
+        """As `reclaim`, where no more calls may be in flight: slots of any version that shares the limit."""
+        waiting, now = self._demands.of(version_id), time.monotonic()
+        if not waiting:
+            return
+        claims = [(router, each) for each in limit.versions for router in self._demands.of(each)]
+        keep_all, keep_share = dict.fromkeys(claims, UNLIMITED_SLOTS), limit.most // len(claims)
+        self.ask(self._ledger.make_room(limit.versions, sum(waiting.values()), keep_all, now))
+        share = max(1, keep_share)
+        lacking = {router: share - self._ledger.held_by(version_id, router) for router in waiting}
+        missing = sum(max(0, min(queued, lacking[router])) for router, queued in waiting.items())
+        self.ask(self._ledger.make_room(limit.versions, missing, dict.fromkeys(claims, keep_share), now))
 
-    def _most_in_flight(self, version_id: str) -> int | None:
+    def _limit(self, version_id: str) -> Limit | None:
+        """How many calls of the version's function may be in flight; None: any number."""
         function = self._function_of(version_id)
-        return function.max_in_flight if function is not None else None
+        if function is None or function.max_in_flight is None:
+            return None
+        return Limit(function.max_in_flight, [version.id for version in function.versions])
+
+    def _room(self, limit: Limit) -> int:
+        """How many more slots of the function routers may hold."""
+        return max(0, limit.most - sum(map(self._ledger.held, limit.versions)))
 
     def ask(self, asked: list[Allotment]) -> None:
         for each in asked:

@@ -13,6 +13,10 @@ UNKNOWN_ROUTER = "?"
 """Holds the slots of an adopted instance until the routers have said what they hold."""
 
 
+IDLE_COME_S = 0.2
+"""Idle slots that were asked back have come after this; those of calls come when these have ended."""
+
+
 class Allotment(NamedTuple):
     """`slots` at an instance, for or from a router."""
 
@@ -28,7 +32,17 @@ class Allotment(NamedTuple):
 class Account:
     """The slots of one instance."""
 
-    __slots__ = ("granting", "held", "instance", "last_used", "reclaimed", "total", "used", "version")
+    __slots__ = (
+        "asked_at",
+        "granting",
+        "held",
+        "instance",
+        "last_used",
+        "reclaimed",
+        "total",
+        "used",
+        "version",
+    )
 
     def __init__(self, instance: str, version: str, total: int, now: float) -> None:
         self.instance = instance
@@ -38,6 +52,8 @@ class Account:
         self.held: dict[str, int] = {}
         self.reclaimed: dict[str, int] = {}
         """Part of `held` that was asked back and has not come."""
+        self.asked_at = now
+        """When some of it was asked back last to make room."""
         self.granting = True
         self.last_used = now
         self.used = False
@@ -144,13 +160,33 @@ class Ledger:
         asked: list[Allotment] = []
         for holder in sorted(self._holders(version) - {router} - self._away):
             spare = self.held_by(version, holder) - keep.get(holder, 0)
-            for account in self.of_version(version):
-                slots = min(wanted, spare, account.held.get(holder, 0) - account.reclaimed.get(holder, 0))
-                if slots > 0 and account.total and account.granting:
-                    account.reclaimed[holder] = account.reclaimed.get(holder, 0) + slots
-                    asked.append(Allotment(holder, account.instance, slots))
-                    wanted -= slots
-                    spare -= slots
+            accounts = [account for account in self.of_version(version) if account.total]
+            given = _ask_back(accounts, holder, min(wanted, spare))
+            asked += given
+            wanted -= sum(each.slots for each in given)
+        return asked
+
+    def make_room(
+        self, versions: Iterable[str], wanted: int, keep: Mapping[tuple[str, str], int], now: float
+    ) -> list[Allotment]:
+        """Whom to ask for slots of versions that share a limit; `keep`: by holder and version, else nothing.
+
+        Which slots are idle is not known here. So every holder is asked for up to `wanted`, and, if nothing
+        comes at once, for others: those were idle nowhere. What comes beyond the need is home again.
+        """
+        asked: list[Allotment] = []
+        accounts = {version: list(self.of_version(version)) for version in versions}
+        every = [account for each in accounts.values() for account in each]
+        for holder in sorted({router for account in every for router in account.held} - self._away):
+            late = now - IDLE_COME_S
+            most = wanted - sum(each.reclaimed.get(holder, 0) for each in every if each.asked_at > late)
+            for version, those in accounts.items():
+                spare = self.held_by(version, holder) - keep.get((holder, version), 0)
+                given = _ask_back(those, holder, min(most, spare))
+                asked += given
+                most -= sum(each.slots for each in given)
+        for each in asked:
+            self._accounts[each.instance].asked_at = now
         return asked
 
     def pause(self, instance: str) -> None:
@@ -247,6 +283,18 @@ class Ledger:
             for router in self._away.intersection(routers):
                 account.held.pop(router, None)
                 account.reclaimed.pop(router, None)
+
+
+def _ask_back(accounts: Iterable[Account], holder: str, slots: int) -> list[Allotment]:
+    """Note that the holder is asked for so many slots at most of these, and say which."""
+    asked = []
+    for account in accounts:
+        wanted = min(slots, account.held.get(holder, 0) - account.reclaimed.get(holder, 0))
+        if wanted > 0 and account.granting:
+            account.reclaimed[holder] = account.reclaimed.get(holder, 0) + wanted
+            asked.append(Allotment(holder, account.instance, wanted))
+            slots -= wanted
+    return asked
 
 
 def _lower(counts: dict[str, int], key: str, by: int) -> None:

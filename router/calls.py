@@ -20,7 +20,13 @@ from router.limits.permits import PermitBucket
 from router.metrics import Metrics
 from router.slots import InstanceSlots, SlotTable
 from router.target import Target
-from router.upstream import UnreachableError, UpstreamConnection, connect
+from router.upstream import (
+    QueueFullError,
+    ShortageError,
+    UnreachableError,
+    UpstreamConnection,
+    connect,
+)
 
 log = get_logger(__name__)
 
@@ -41,7 +47,7 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
 SEES_AUTHORIZATION = frozenset({"public", "signed", "jwt"})
-"""How functions are called that are given the header Authorization: with no token of the platform's."""
+"""How functions are called that are given the header Authorization, if it carries no token of ours."""
 
 
 class Calls:
@@ -97,13 +103,15 @@ class Calls:
     async def connection(self, instance: InstanceSlots) -> UpstreamConnection:
         """The instance's idle connection used last, or a new one.
 
-        Raises UnreachableError, after which the instance's slot is gone.
+        Raises ShortageError, and UnreachableError, after which the instance's slot is gone.
         """
         idle = idle_connection(instance)
         if idle is not None:
             return idle
         try:
             return await self._connect(Address.parse(instance.address))
+        except ShortageError:
+            raise
         except UnreachableError as error:
             name = instance.version.id
             log.warning("instance unreachable", instance=instance.id, version=name, detail=str(error))
@@ -122,6 +130,15 @@ class Calls:
             self.metrics.upstream_error(name, "retried")
             return True
         return False
+
+    def no_connection(self, name: str, error: ShortageError) -> PlatError:
+        """The instance is not to blame: others, and another moment, may have more luck."""
+        self.metrics.upstream_error(name, "no_connection")
+        if isinstance(error, QueueFullError):
+            detail = f'An instance of "{name}" has a full queue of connections, and takes none of them.'
+            return PlatError("no_instance", detail, retry_after_s=1)
+        detail = f'The router can open no connection to an instance of "{name}": {error.__cause__}.'
+        return PlatError("too_many_connections", detail, retry_after_s=1)
 
     def no_instance(self, name: str) -> PlatError:
         waited = self.queue_timeout_s

@@ -27,7 +27,7 @@ from router.limits.permits import PermitBucket
 from router.recognise import Recognised
 from router.slots import InstanceSlots, Waiter
 from router.streaming_only import StreamingOnlyError
-from router.upstream import UnreachableError, UpstreamConnection
+from router.upstream import ShortageError, UnreachableError, UpstreamConnection
 
 
 class FastConnection(ClientConnection):
@@ -175,7 +175,13 @@ class FastConnection(ClientConnection):
         self._upstream = upstream
         self._answer = None
         request = self._request
-        forward = request.forward_authorized if self._route.auth in SEES_AUTHORIZATION else request.forward
+        authorization, forward = request.authorization, request.forward
+        if (
+            authorization is not None
+            and self._route.auth in SEES_AUTHORIZATION
+            and not self._clients.calls.pool.identities.is_ours(authorization)
+        ):
+            forward = request.forward_authorized
         deadline_ms = (now + self._clients.epoch_s + self._version.timeout_s) * 1000
         upstream.begin(
             self,
@@ -188,6 +194,9 @@ class FastConnection(ClientConnection):
         calls = self._clients.calls
         try:
             upstream = await calls.connection(instance)
+        except ShortageError as error:
+            calls.slots.release(instance, time.monotonic())
+            self._refuse(calls.no_connection(self._route.name, error), self._route.name)
         except UnreachableError:
             calls.metrics.upstream_error(self._route.name, "unreachable")
             self._try_another()

@@ -57,7 +57,7 @@ class Recognised(Struct, frozen=True, gc=False):
     forward: bytes
     """The head to send, without Authorization, up to the value of X-Forwarded-For."""
     forward_authorized: bytes
-    """The same with Authorization, for functions that check it themselves."""
+    """The same with Authorization, for functions that check it themselves. Not for tokens of ours."""
 
 
 class _Fields(NamedTuple):
@@ -108,7 +108,7 @@ def recognise(head: bytes) -> Recognised | None:
         method=method.decode(),
         is_head=method == b"HEAD",
         length=fields.length,
-        authorization=None if authorization is None else authorization.decode("latin-1"),
+        authorization=None if authorization is None else authorization.decode("utf-8", "surrogateescape"),
         call_id=fields.call_id,
         close=fields.close,
         forward=start + kept + ours,

@@ -29,7 +29,7 @@ from router.request_body import EarlyBody, read_early
 from router.slots import InstanceSlots
 from router.target import Target, parse_target
 from router.tunnel import run_tunnel
-from router.upstream import ConnectionLostError, UnreachableError, UpstreamConnection
+from router.upstream import ConnectionLostError, ShortageError, UnreachableError, UpstreamConnection
 
 
 class Streaming:
@@ -212,6 +212,9 @@ class Call:
             instance = await self._slot(deadline)
             try:
                 upstream = await self._calls.connection(instance)
+            except ShortageError as error:
+                self._calls.slots.release(instance, time.monotonic())
+                raise self._calls.no_connection(self._route.name, error) from error
             except UnreachableError:
                 self._calls.metrics.upstream_error(self._route.name, "unreachable")
             except BaseException:
@@ -259,7 +262,10 @@ class Call:
 
     def _left_out(self) -> frozenset[bytes]:
         """Client headers that the platform replaces, and its own tokens, which no function may see."""
-        return _REPLACED if self._route.auth in SEES_AUTHORIZATION else _REPLACED | {b"authorization"}
+        authorization = self._request.headers.get("Authorization", "")
+        if self._route.auth in SEES_AUTHORIZATION and not self._calls.pool.identities.is_ours(authorization):
+            return _REPLACED
+        return _REPLACED | {b"authorization"}
 
     # --- after
 

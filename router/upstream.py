@@ -5,6 +5,7 @@ never used again.
 """
 
 import asyncio
+import errno
 from typing import Protocol, cast
 
 from plat.address import Address
@@ -22,9 +23,37 @@ READ_HIGH_BYTES = 256 * 1024
 
 CONNECT_TIMEOUT_S = 5.0
 
+QUEUE_WAITS_S = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
+"""Between attempts to connect to an instance whose queue of connections is full: it lives, and takes them."""
+
+_NOBODY_LISTENS = frozenset(
+    {
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.ECONNABORTED,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EACCES,  # a socket that its instance has closed to us
+        errno.EPROTOTYPE,  # or that takes datagrams
+        errno.EHOSTUNREACH,
+        errno.EHOSTDOWN,
+        errno.ENETUNREACH,
+        errno.ETIMEDOUT,
+    }
+)
+"""What says something of the other side; all else (EMFILE, EADDRNOTAVAIL, ENOBUFS, ...) is of ours."""
+
 
 class UnreachableError(Exception):
     """No connection to the instance can be made. No byte of the request was sent."""
+
+
+class ShortageError(UnreachableError):
+    """Not now: this process, or its machine, lacks what a connection takes. The instance is not to blame."""
+
+
+class QueueFullError(ShortageError):
+    """Not now: more connections wait for the instance to take them than its queue holds."""
 
 
 class ConnectionLostError(Exception):
@@ -274,7 +303,16 @@ class UpstreamConnection(asyncio.Protocol):
 
 
 async def connect(address: Address) -> UpstreamConnection:
-    """A new connection. Raises UnreachableError."""
+    """A new connection. Raises UnreachableError: nobody listens there; or ShortageError: not now."""
+    for wait_s in QUEUE_WAITS_S:
+        try:
+            return await _connect(address)
+        except QueueFullError:
+            await asyncio.sleep(wait_s)
+    return await _connect(address)
+
+
+async def _connect(address: Address) -> UpstreamConnection:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -282,6 +320,14 @@ async def connect(address: Address) -> UpstreamConnection:
                 _, connection = await loop.create_unix_connection(UpstreamConnection, address.path)
             else:
                 _, connection = await loop.create_connection(UpstreamConnection, address.host, address.port)
-    except (OSError, TimeoutError) as error:
-        raise UnreachableError(f"{address}: {error or 'no answer to the connection attempt'}") from error
+    except OSError as error:
+        raise meaning(address, error) from error
     return connection
+
+
+def meaning(address: Address, error: OSError) -> UnreachableError:
+    """What it says of the instance that it could not be connected to."""
+    detail = f"{address}: {str(error) or 'no answer to the connection attempt'}"
+    if isinstance(error, TimeoutError) or error.errno in _NOBODY_LISTENS:
+        return UnreachableError(detail)
+    return QueueFullError(detail) if error.errno == errno.EAGAIN else ShortageError(detail)

@@ -6,11 +6,15 @@ Tokens are known by their SHA-256. What a header means is remembered, so that a 
 from hashlib import sha256
 
 from plat.feed import TokenEntry
-from plat.scopes import invoke_patterns, matches
+from plat.scopes import PREFIX, invoke_patterns, matches
 from router.limits.limiter import CallLimits
 
 _REMEMBERED = 10_000
 """Headers; and functions for each identity."""
+
+_THEIRS_REMEMBERED = 4096
+_THEIRS_LENGTH = 1024
+"""Of headers without a token of ours: so many, and none that is longer. Anybody can send any number."""
 
 _NEVER = float("inf")
 _LONG_AGO = float("-inf")
@@ -55,6 +59,8 @@ class Identities:
         self._by_digest: dict[str, Identity] = {}
         self._remembered: dict[str, Identity] = {}
         """By header, also of tokens that are gone: those have expired."""
+        self._theirs: set[str] = set()
+        """Headers that carry no token of ours."""
         self._heard: set[str] | None = None
         """While the whole table is told: the tokens told of so far."""
         self._reported = _LONG_AGO
@@ -81,7 +87,7 @@ class Identities:
         token = bearer_token(authorization)
         if token is None:
             return None
-        identity = self._by_digest.get(sha256(token.encode("utf-8", "surrogateescape")).hexdigest())
+        identity = self._by_digest.get(_digest(token))
         if identity is None or now + self.epoch_s >= identity.expires_at:
             self._remembered.pop(authorization, None)
             return None
@@ -89,6 +95,22 @@ class Identities:
             self._remembered.clear()
         self._remembered[authorization] = identity
         return identity
+
+    def is_ours(self, authorization: str) -> bool:
+        """Whether the header carries a token of the platform's, under any scheme. No function may see it.
+
+        One that is gone is known by how it looks.
+        """
+        if authorization in self._theirs:
+            return False
+        token = _credentials(authorization)
+        if token.startswith(PREFIX) or _digest(token) in self._by_digest:
+            return True
+        if len(authorization) <= _THEIRS_LENGTH:
+            if len(self._theirs) >= _THEIRS_REMEMBERED:
+                self._theirs.clear()
+            self._theirs.add(authorization)
+        return False
 
     # --- the table
 
@@ -103,6 +125,7 @@ class Identities:
             return
         self.drop(token.id)
         self._entries[token.id] = token
+        self._theirs.clear()
         expires_at = _NEVER if token.expires_at is None else token.expires_at
         patterns = invoke_patterns(token.scopes)
         self._by_digest[token.digest] = Identity(token.id, patterns, expires_at, token.root)
@@ -132,6 +155,16 @@ class Identities:
                 used[each.id] = each.used_at + self.epoch_s
                 self._reported = max(self._reported, each.used_at)
         return used
+
+
+def _digest(token: str) -> str:
+    return sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _credentials(authorization: str) -> str:
+    """What follows the scheme, or all of it where there is none."""
+    words = authorization.split(None, 1)
+    return words[-1].rstrip(" \t") if words else ""
 
 
 def bearer_token(authorization: str) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
+from msgspec import structs
 
 from plat.errors import PlatError
 from router.calls import Calls, give_back
@@ -67,6 +68,7 @@ class KeyedCall(Call):
                     self._calls.metrics.keyed(error.code)
                 raise
         if isinstance(answer, Kept):
+            answer = structs.replace(answer, headers=[*answer.headers, *self.told])
             return await send_kept(request, answer, self._call_id, self.page)
         return answer
 

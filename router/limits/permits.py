@@ -1,8 +1,13 @@
 """Permits for calls in flight: tokens that a call gives back when it has ended. Decides only."""
 
+from typing import Final
+
 from plat.leasing import RESERVE, Answer
 from router.limits.buckets import LeasedBucket
 from router.limits.shares import AWAY_RETRY_S
+
+ASK_AGAIN_S: Final = 0.05
+"""The store is asked again for a permit after this, if a call comes: that another has ended, nobody tells."""
 
 
 class PermitBucket(LeasedBucket):
@@ -53,6 +58,11 @@ class PermitBucket(LeasedBucket):
 
     def _target(self, rtt_s: float) -> tuple[int, int]:
         return 0, self._spare
+
+    def settle(self, answer: Answer, sent_at: float, now: float) -> None:
+        """The store knows when a permit is free at the latest, which is when a router's lease ends."""
+        super().settle(answer, sent_at, now)
+        self.due = min(self.due, now + ASK_AGAIN_S)
 
     def _lease(self, answer: Answer) -> None:
         self.tokens = max(0, answer.lease - self.in_use)

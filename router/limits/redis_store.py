@@ -1,4 +1,4 @@
-"""Leases from Redis: one call of `lease.lua` for all buckets of a tick. Any Redis: alone, Sentinel, Cluster.
+"""Leases from Redis: `lease.lua` for all buckets of a tick at once. Any Redis: alone, Sentinel, Cluster.
 
 All keys have one hash tag, so that in a Cluster they are at one place, and one call can reach them.
 """
@@ -50,26 +50,40 @@ class RedisStore:
 
     async def lease(self, router: str, number: int, asks: list[Ask]) -> list[Answer]:
         """Raises StoreError."""
-        answers: list[Answer] = []
+        calls = []
+        for start in range(0, max(1, len(asks)), BUCKETS_A_CALL):
+            part = asks[start : start + BUCKETS_A_CALL]
+            keys = [MEMORY, *(PREFIX + ask.key for ask in part)]
+            calls.append([len(keys), *keys, *arguments(router, number, part)])
         try:
-            for start in range(0, max(1, len(asks)), BUCKETS_A_CALL):
-                part = asks[start : start + BUCKETS_A_CALL]
-                keys = [MEMORY, *(PREFIX + ask.key for ask in part)]
-                answers += read_answers(await self._run(keys, arguments(router, number, part)))
+            results = await self._run(calls)
         except (RedisError, OSError, asyncio.IncompleteReadError) as error:
             raise StoreError(f"Redis: {error}") from error
-        return answers
+        return [answer for values in results for answer in read_answers(values)]
 
     async def close(self) -> None:
         await close_client(self._client)
 
-    async def _run(self, keys: list[str], given: list[str]) -> list[bytes]:
+    async def _run(self, calls: list[list[Any]]) -> list[list[bytes]]:
         """A request that a server hears twice is known by its number the second time."""
+        results = await self._send("EVALSHA", _SHA, calls)
+        unknown = [place for place, result in enumerate(results) if isinstance(result, NoScriptError)]
+        if unknown:
+            heard = await self._send("EVAL", SCRIPT, [calls[place] for place in unknown])
+            for place, result in zip(unknown, heard, strict=True):
+                results[place] = result
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+        return results
+
+    async def _send(self, command: str, script: str, calls: list[list[Any]]) -> list[Any]:
+        """In one round trip, but not as one: others have their turn between two calls."""
         client: Any = self._client
-        try:
-            return list(await client.evalsha(_SHA, len(keys), *keys, *given))
-        except NoScriptError:
-            return list(await client.eval(SCRIPT, len(keys), *keys, *given))
+        pipeline = client.pipeline(transaction=False)
+        for given in calls:
+            pipeline.execute_command(command, script, *given)
+        return list(await pipeline.execute(raise_on_error=False))
 
 
 def arguments(router: str, number: int, asks: Iterable[Ask]) -> list[str]:

@@ -111,7 +111,8 @@ def _expected(ours: Recognised, other: Request, body: bytes, *, authorized: bool
 
 
 def _text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode("latin-1")
+    """As aiohttp has it."""
+    return None if value is None else value.decode("utf-8", "surrogateescape")
 
 
 # --- answers

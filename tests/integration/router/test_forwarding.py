@@ -2,9 +2,10 @@
 
 import pytest
 
+from plat.feed import TokenPut
 from tests.integration.router.conftest import RouterProcess, RunInstance, get, post
 from tests.integration.router.instances import says
-from tests.integration.router.pool_server import TOKEN, PoolServer, route
+from tests.integration.router.pool_server import TOKEN, PoolServer, route, token_entry
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "REPORT"]
 
@@ -151,6 +152,61 @@ async def test_a_public_function_does_its_own_authorization(
     instance = await run_instance()
     await router.get("/function/f", "Authorization: Basic abc")
     assert instance.requests[0].get("Authorization") == "Basic abc"
+
+
+OTHERS = ["Basic abc", "Bearer of-somebody-else", "Bearer eyJhbGciOiJIUzI1NiJ9.e30.plat_", "Digest a=b, c=d"]
+OURS = [
+    f"Bearer {TOKEN}",
+    f"bearer  {TOKEN}",
+    f"Token {TOKEN}",
+    TOKEN,
+    "Bearer plat_revoked",
+    "Token plat_x",
+    "plat_x",
+]
+
+
+@pytest.mark.parametrize("more", [(), ("Transfer-Encoding: chunked",)], ids=["small", "chunked"])
+async def test_no_function_sees_a_token_of_the_platforms(
+    router: RouterProcess, run_instance: RunInstance, more: tuple[str, ...]
+) -> None:
+    """The CLI and the client send theirs with every call, and any deployer could collect them."""
+    instance = await run_instance()
+    seen: list[str | None] = []
+    for authorization in [*OURS, *OTHERS] * 2:
+        request = get("/function/f", f"Authorization: {authorization}", *more)
+        answer = await router.call(request + b"0\r\n\r\n" if more else request)
+        assert answer.status == 200
+        seen.append(instance.requests[-1].get("Authorization"))
+    assert seen == [*[None] * len(OURS), *OTHERS] * 2
+
+
+async def test_a_token_of_any_characters_is_known(
+    router: RouterProcess, pool: PoolServer, run_instance: RunInstance
+) -> None:
+    """As aiohttp reads it, and our clients send it: `PLAT_TOKEN` may be anything."""
+    await pool.send(TokenPut(token_entry("caf\xe9")))
+    await pool.put(route("g", auth="token"), route("f"))
+    instance = await run_instance()
+    header = "Authorization: Bearer " + "caf\xe9".encode().decode("latin-1")
+    assert (await router.get("/function/f", header)).status == 200
+    assert instance.requests[0].get("Authorization") is None
+
+
+async def test_a_token_that_is_heard_of_later_is_not_seen_either(
+    router: RouterProcess, pool: PoolServer, run_instance: RunInstance
+) -> None:
+    instance = await run_instance()
+    wire = await router.connect()
+    await wire.send(get("/function/f", "Authorization: Bearer new"))
+    await wire.answer()
+    assert instance.requests[-1].get("Authorization") == "Bearer new"
+    await pool.send(TokenPut(token_entry("new")))
+    await pool.put(route("g", auth="token"))
+    assert (await router.get("/function/g")).status == 401  # what came before it has been heard
+    await wire.send(get("/function/f", "Authorization: Bearer new"))
+    await wire.answer()
+    assert instance.requests[-1].get("Authorization") is None
 
 
 async def test_headers_of_the_answer(router: RouterProcess, run_instance: RunInstance) -> None:

@@ -52,6 +52,18 @@ async def test_the_answer_of_the_first_is_everybody_s(
     assert 'result="replayed"} 1' in await router.metrics()
 
 
+async def test_what_is_left_of_the_limit_is_told_anew(
+    router: RouterProcess, pool: PoolServer, run_instance: RunInstance
+) -> None:
+    """Each takes a token, and nobody wants to know how many there were when another called."""
+    await pool.put(route(rate=0.01, burst=8))
+    await run_instance()
+    answers = [await router.call(keyed()) for _ in range(3)]
+    assert [answer.get("Idempotent-Replayed") for answer in answers] == [None, "true", "true"]
+    assert [answer.all("RateLimit") for answer in answers] == [[f'"function";r={left}'] for left in (7, 6, 5)]
+    assert [len(answer.all("RateLimit-Policy")) for answer in answers] == [1, 1, 1]
+
+
 async def test_an_answer_without_a_body(router: RouterProcess, run_instance: RunInstance) -> None:
     await run_instance(says(b"HTTP/1.1 204 No Content\r\nETag: x\r\n\r\n"))
     await router.call(keyed())

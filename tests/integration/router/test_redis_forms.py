@@ -15,10 +15,11 @@ from plat.tasks import cancel, spawn
 from router.limits.buckets import WAIT
 from router.limits.leases import TIMEOUT_S, Leasing, StoreError
 from router.limits.limiter import Limiter
-from router.limits.redis_store import RedisStore
+from router.limits.redis_store import BUCKETS_A_CALL, RedisStore
 from router.metrics import Metrics
 from tests.integration.redis_forms import StartRedis, Watched, free_port, run_cluster
 from tests.integration.redis_server import RedisServer
+from tests.unit.plat.leasing_contract import with_key
 
 pytestmark = pytest.mark.redis
 
@@ -61,7 +62,12 @@ async def test_tls_and_a_password(start_redis: StartRedis, data_dir: Path) -> No
 
 
 async def test_a_cluster(start_redis: StartRedis) -> None:
-    await leases_something(run_cluster(start_redis))
+    url = run_cluster(start_redis)
+    await leases_something(url)
+    store = RedisStore(url)
+    many = [with_key(ASK, f"many {number}") for number in range(2 * BUCKETS_A_CALL + 1)]
+    assert [answer.lease for answer in await store.lease("a", 1, many)] == [1] * len(many)
+    await store.close()
 
 
 async def test_a_failover_by_sentinel_is_a_memory_that_was_lost(watched_redis: Watched) -> None:

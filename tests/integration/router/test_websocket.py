@@ -12,7 +12,7 @@ from plat.tasks import spawn
 from plat.web import start_site
 from tests.integration.router.conftest import RouterProcess, RunInstance, get
 from tests.integration.router.instances import say_ok
-from tests.integration.router.pool_server import PoolServer
+from tests.integration.router.pool_server import TOKEN, PoolServer
 from tests.integration.router.wire import Message, Wire, until
 
 HANDSHAKE = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
@@ -25,6 +25,7 @@ class Echo:
     def __init__(self) -> None:
         self.open = 0
         self.paths: list[str] = []
+        self.authorizations: list[str | None] = []
         self.closed_with: list[int | None] = []
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
@@ -32,6 +33,7 @@ class Echo:
         await socket.prepare(request)
         self.open += 1
         self.paths.append(str(request.rel_url))
+        self.authorizations.append(request.headers.get("Authorization"))
         try:
             async for message in socket:
                 if message.data == "close":
@@ -64,6 +66,16 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 def url(router: RouterProcess, rest: str = "") -> str:
     return f"http://127.0.0.1:{router.settings.port}/function/f{rest}"
+
+
+async def test_no_function_sees_a_token_of_the_platforms(
+    router: RouterProcess, echo: Echo, session: aiohttp.ClientSession
+) -> None:
+    for token, seen in ((TOKEN, None), ("plat_gone", None), ("theirs", "Bearer theirs")):
+        async with session.ws_connect(url(router), headers={"Authorization": f"Bearer {token}"}) as socket:
+            await socket.send_str("a")
+            assert await socket.receive_str() == "a"
+        assert echo.authorizations.pop() == seen
 
 
 async def test_a_thousand_messages(router: RouterProcess, echo: Echo, session: aiohttp.ClientSession) -> None:

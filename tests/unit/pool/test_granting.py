@@ -91,3 +91,71 @@ async def test_a_slot_that_came_home_makes_room(rig: Rig) -> None:
     assert [asked.slots for asked in told(rig, Reclaim)] == [1]
     rig.hear("r1", Returned(grant.instance, 1, 0.0))
     assert [each.slots for each in told(rig, Grant, "r2")] == [1]
+
+
+async def test_an_unlimited_instance_is_asked_back_for_too(rig: Rig) -> None:
+    """The first took all in a peak; as long as a call is in flight there, it gives none of them back."""
+    put(rig, limited(0, 3))
+    connect(rig, "r2")
+    rig.hear("r1", Demand(V, 3, 0, 0))
+    await settle()
+    (grant,) = told(rig, Grant)
+    for _ in range(3):
+        rig.hear("r2", Demand(V, 1, 0, 0))
+    assert told(rig, Reclaim) == [Reclaim(grant.instance, 1)]
+    rig.hear("r1", Returned(grant.instance, 1, 0.0))
+    assert [each.slots for each in told(rig, Grant, "r2")] == [1]
+
+
+async def test_every_router_that_does_not_wait_is_asked(rig: Rig) -> None:
+    """One of them may have nothing but long calls, and another what lies idle."""
+    put(rig, limited(0, 2))
+    connect(rig, "r2")
+    connect(rig, "r3")
+    for router in ("r1", "r2"):
+        rig.hear(router, Demand(V, 1, 0, 0))
+        await settle()
+    rig.hear("r3", Demand(V, 1, 0, 0))
+    assert [each.slots for router in ("r1", "r2") for each in told(rig, Reclaim, router)] == [1, 1]
+    rig.hear("r2", Returned(told(rig, Reclaim, "r2")[0].instance, 1, 0.0))
+    assert [each.slots for each in told(rig, Grant, "r3")] == [1]
+
+
+@pytest.mark.parametrize("concurrency", [0, 1, 8])
+async def test_slots_of_one_version_make_room_for_another(rig: Rig, concurrency: int) -> None:
+    """Of the same router, too: it says nothing of what lies idle."""
+    put(rig, limited(concurrency, 2, number=2))
+    rig.hear("r1", Demand("f-1", 2, 0, 0))
+    await settle()
+    rig.hear("r1", Demand("f-2", 1, 0, rig.seen("r1")))
+    await settle()
+    (asked,) = told(rig, Reclaim)
+    assert asked.slots == 1
+    rig.hear("r1", Returned(asked.instance, 1, 0.0))
+    rig.tick()
+    assert [each.slots for each in told(rig, Grant) if each.version == "f-2"] == [1]
+
+
+async def test_a_version_with_a_queue_does_not_keep_another_out(rig: Rig) -> None:
+    put(rig, limited(0, 4, number=2))
+    rig.hear("r1", Demand("f-1", 4, 0, 0))
+    await settle()
+    rig.hear("r1", Demand("f-1", 9, 4, rig.seen("r1")))
+    rig.hear("r1", Demand("f-2", 9, 0, rig.seen("r1")))
+    await settle()
+    asked = told(rig, Reclaim)
+    assert sum(each.slots for each in asked) == 2, "half is its share"
+    for each in asked:
+        rig.hear("r1", Returned(each.instance, each.slots, 0.0))
+    assert sum(each.slots for each in told(rig, Grant) if each.version == "f-2") == 2
+
+
+async def test_a_limit_beyond_what_instances_take_changes_no_share(rig: Rig) -> None:
+    put(rig, limited(1, 1000))
+    connect(rig, "r2")
+    rig.hear("r1", Demand(V, 10, 0, 0))
+    await settle()
+    held = len(told(rig, Grant))
+    rig.hear("r1", Demand(V, 9, held, rig.seen("r1")))
+    rig.hear("r2", Demand(V, 9, 0, 0))
+    assert sum(each.slots for each in told(rig, Reclaim)) == held // 2

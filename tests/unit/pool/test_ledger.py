@@ -3,7 +3,7 @@
 import pytest
 
 from plat.feed import UNLIMITED_SLOTS
-from pool.ledger import UNKNOWN_ROUTER, Allotment, Ledger
+from pool.ledger import IDLE_COME_S, UNKNOWN_ROUTER, Allotment, Ledger
 
 NOW = 10.0
 
@@ -103,10 +103,38 @@ def test_nobody_is_asked_for_its_own_need(ledger: Ledger) -> None:
     assert ledger.reclaim("v", 1, "r1", {}) == []
 
 
+def test_room_is_made_by_every_holder_of_any_version() -> None:
+    ledger = Ledger()
+    ledger.open("a", "v", 0, NOW)
+    ledger.open("b", "w", 2, NOW)
+    ledger.grant("v", "r1", 3, NOW, room=5)
+    ledger.grant("w", "r1", 1, NOW, room=2)
+    ledger.grant("w", "r2", 1, NOW, room=1)
+    asked = ledger.make_room(["v", "w"], 2, {("r2", "w"): 1}, NOW)
+    assert asked == [Allotment("r1", "a", 2)]
+    assert ledger.make_room(["v", "w"], 2, {}, NOW) == [Allotment("r2", "b", 1)]
+    ledger.returned("r1", "a", 1, 0, NOW)
+    assert ledger.make_room(["v", "w"], 2, {}, NOW) == [Allotment("r1", "a", 1)]
+
+
+def test_what_does_not_come_at_once_is_asked_for_elsewhere() -> None:
+    """It is with calls, which may last."""
+    ledger = Ledger()
+    for instance in ("a", "b"):
+        ledger.open(instance, "v", 1, NOW)
+    ledger.grant("v", "r1", 2, NOW)
+    first = ledger.make_room(["v"], 1, {}, NOW)
+    assert ledger.make_room(["v"], 1, {}, NOW + IDLE_COME_S / 2) == []
+    second = ledger.make_room(["v"], 1, {}, NOW + IDLE_COME_S)
+    assert sorted(each.instance for each in first + second) == ["a", "b"]
+    assert ledger.make_room(["v"], 1, {}, NOW + 10) == []
+
+
 def test_nobody_who_is_away_is_asked(ledger: Ledger) -> None:
     ledger.grant("v", "r1", 8, NOW)
     ledger.router_away("r1")
     assert ledger.reclaim("v", 1, "r2", {}) == []
+    assert ledger.make_room(["v"], 1, {}, NOW) == []
     assert ledger.drain("a") == []
 
 

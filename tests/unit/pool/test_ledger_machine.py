@@ -136,6 +136,21 @@ class Slots(RuleBasedStateMachine):
             before[each.router] -= each.slots
             assert before[each.router] >= keep
 
+    @rule(wanted=numbers, keep=st.integers(0, 4))
+    def make_room(self, wanted: int, keep: int) -> None:
+        places = [(router, version) for router in ROUTERS for version in ("v", "w")]
+        before = {(router, version): self.ledger.held_by(version, router) for router, version in places}
+        asked = self.ledger.make_room(["v", "w"], wanted, dict.fromkeys(places, keep), self.now)
+        by_router: Counter[str] = Counter()
+        for each in asked:
+            assert each.router in self.here
+            assert each.instance not in self.draining
+            by_router[each.router] += each.slots
+            place = each.router, INSTANCES[each.instance][0]
+            before[place] -= each.slots
+            assert before[place] >= keep
+        assert all(slots <= wanted for slots in by_router.values())
+
     @rule(seconds=st.floats(0, 10))
     def pass_time(self, seconds: float) -> None:
         self.now += seconds

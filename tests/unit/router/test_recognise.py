@@ -115,8 +115,8 @@ ACCEPTED: dict[str, tuple[bytes, Taken]] = {
         Taken(GET, KEPT + b"Content-Length: 9999999999\r\n", length=9_999_999_999),
     ),
     "authorization": (
-        get(b"Authorization:  Bearer a b\xe9 "),
-        Taken(GET, KEPT, authorization="Bearer a bé"),
+        get(b"Authorization:  Bearer a b\xc3\xa9\xe9 "),
+        Taken(GET, KEPT, authorization="Bearer a bé\udce9"),
     ),
     "an origin": (
         get(b"ORIGIN: https://a.example"),
@@ -179,7 +179,7 @@ def test_taken_and_what_it_becomes(data: bytes, taken: Taken) -> None:
     forwarded = FORWARDED.replace(b"example.org", taken.host) + taken.forwarded_for
     allowed = b""
     if taken.authorization is not None:
-        allowed = b"Authorization: " + taken.authorization.encode("latin-1") + b"\r\n"
+        allowed = b"Authorization: " + taken.authorization.encode("utf-8", "surrogateescape") + b"\r\n"
     method = data.split()[0]
     assert recognise(data) == Recognised(
         target=taken.target,

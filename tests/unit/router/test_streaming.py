@@ -15,7 +15,7 @@ from router.pace import LeastRate
 from router.slots import InstanceSlots
 from router.streaming import Call
 from router.target import parse_target
-from router.upstream import UnreachableError, UpstreamConnection
+from router.upstream import QueueFullError, ShortageError, UnreachableError, UpstreamConnection
 from tests.unit.router.tables import calls_of, pool_link
 
 V = "f-1"
@@ -186,6 +186,23 @@ async def test_unreachable_costs_another_attempt_and_the_instance(rig: Rig) -> N
     instance, connection = await call
     assert (instance.id, connection) == ("b", upstream)
     assert rig.counts() == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(ShortageError("files"), "too_many_connections"), (QueueFullError("full"), "no_instance")],
+)
+async def test_a_shortage_here_costs_no_instance(rig: Rig, error: ShortageError, code: str) -> None:
+    rig.grant()
+    call = rig.call()
+    await settle()
+    rig.connecting[0].set_exception(error)
+    with pytest.raises(PlatError) as raised:
+        await call
+    assert (raised.value.code, raised.value.status, raised.value.retry_after) == (code, 503, "1")
+    assert rig.counts() == (0, 0)
+    assert rig.is_free()
+    assert not [each for each in rig.link._outbox if isinstance(each, Faulted)]
 
 
 async def test_an_address_that_is_none_loses_no_slot(rig: Rig) -> None:

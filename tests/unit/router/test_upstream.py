@@ -1,11 +1,22 @@
 """A connection to an instance, byte by byte, without a socket."""
 
 import asyncio
+import errno
+import os
 
 import pytest
 
+from plat.address import Address
 from router.http1 import BadResponseError
-from router.upstream import READ_HIGH_BYTES, ConnectionLostError, UpstreamConnection
+from router.upstream import (
+    READ_HIGH_BYTES,
+    ConnectionLostError,
+    QueueFullError,
+    ShortageError,
+    UnreachableError,
+    UpstreamConnection,
+    meaning,
+)
 from tests.unit.router.memory import MemoryTransport
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -168,3 +179,30 @@ async def test_an_endless_head_is_refused(upstream: UpstreamConnection) -> None:
     upstream.data_received(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000)
     with pytest.raises(BadResponseError):
         await upstream.response_head("GET")
+
+
+# --- no connection
+
+NOBODY = ["ECONNREFUSED", "ECONNRESET", "ENOENT", "EHOSTUNREACH", "ENETUNREACH", "ETIMEDOUT", "EACCES"]
+SHORT = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EADDRNOTAVAIL", "EADDRINUSE", "EINTR"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *((each, UnreachableError) for each in NOBODY),
+        *((each, ShortageError) for each in SHORT),
+        ("EAGAIN", QueueFullError),
+    ],
+)
+def test_whom_a_failed_connection_speaks_of(name: str, kind: type[Exception]) -> None:
+    number = getattr(errno, name)
+    failure = meaning(Address(path="/a"), OSError(number, os.strerror(number)))
+    assert type(failure) is kind
+    assert os.strerror(number) in str(failure)
+
+
+def test_no_answer_in_time_is_the_instances() -> None:
+    failure = meaning(Address(path="/a"), TimeoutError())
+    assert type(failure) is UnreachableError
+    assert str(failure) == "unix:/a: no answer to the connection attempt"

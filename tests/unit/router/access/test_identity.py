@@ -5,7 +5,9 @@ from itertools import product
 
 import pytest
 
+from control.tokens import new_token
 from plat.feed import Route, TokenEntry
+from plat.scopes import PREFIX
 from router.access.identity import Identities, Identity
 from router.limits.limiter import Limiter
 
@@ -185,3 +187,43 @@ def test_what_an_identity_remembers_is_bounded() -> None:
     for number in range(25_000):
         some.keep(limits, str(number))
     assert len(some.limits) <= 10_000
+
+
+# --- what no function may see
+
+OURS = ["Bearer secret", "bearer \t secret ", "Token secret", "secret", "Bearer\tplat_x", "plat_x"]
+THEIRS = ["", " ", "Bearer", "Bearer Secret", "Basic c2VjcmV0", "Bearer secrets", "Bearer x plat_x"]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize(("authorization", "ours"), [*product(OURS, [True]), *product(THEIRS, [False])])
+def test_tokens_of_ours(authorization: str, ours: bool, times: int) -> None:
+    known = identities("secret")
+    for _ in range(times):
+        assert known.is_ours(authorization) == ours
+
+
+def test_a_token_that_has_expired_is_still_ours() -> None:
+    known = identities()
+    known.put(entry("secret", expires_at=NOW - 1))
+    assert not is_known(known, "Bearer secret")
+    assert known.is_ours("Bearer secret")
+
+
+def test_what_was_not_ours_is_when_it_is_heard_of() -> None:
+    known = identities()
+    assert not known.is_ours("Bearer secret")
+    known.put(entry("secret"))
+    assert known.is_ours("Bearer secret")
+
+
+def test_a_flood_of_others_fills_no_memory() -> None:
+    known = identities("secret")
+    for number in range(10_000):
+        assert not known.is_ours(f"Bearer {number}{'x' * (number % 3000)}")
+    assert sum(map(len, known._theirs)) <= 4096 * 1024
+    assert known.is_ours("Bearer secret")
+
+
+def test_tokens_are_made_as_they_are_known() -> None:
+    assert new_token().startswith(PREFIX)
