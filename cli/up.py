@@ -28,6 +28,7 @@ from plat.client import PlatClient
 from plat.credentials import SavedAccess
 from plat.errors import PlatError
 from plat.logs import configure, get_logger
+from plat.scopes import PREFIX
 from plat.settings import ENV_PREFIX, Settings
 from plat.tasks import cancel, spawn
 
@@ -71,7 +72,7 @@ def up(config: Path | None, folder: Path | None, as_json: bool, **flags: Any) ->
 
 def settled(settings: Settings, port: int) -> Settings:
     """With what is decided at start: the port's number, the data folder, the admin token."""
-    token = settings.token or saved_token() or secrets.token_urlsafe(32)
+    token = settings.token or saved_token() or PREFIX + secrets.token_urlsafe(32)
     return msgspec.structs.replace(settings, port=port, data=str(settings.data_dir), token=token)
 
 

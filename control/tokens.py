@@ -12,13 +12,10 @@ from control.rows import TokenRow
 from plat.administration import CreatedToken, Token, TokenRequest
 from plat.errors import PlatError
 from plat.feed import TokenEntry
-from plat.scopes import ADMIN, allows
+from plat.scopes import ADMIN, PREFIX, allows
 
 ADMIN_ID = "admin"
 """The id of the token that `plat up` makes, and that `PLAT_TOKEN` replaces."""
-
-PREFIX = "plat_"
-"""So that a token is known for one wherever it turns up: in a log, in a repository."""
 
 TOKENS_LIMIT = 10_000
 CHAIN_LIMIT = 8

@@ -9,7 +9,9 @@ from typing import Annotated
 from msgspec import Meta
 
 PREFIX = "plat_"
-"""How a token begins that the platform has made. The admin's own, of `PLAT_TOKEN` or `plat up`, need not."""
+"""How a token begins that the platform has made, so that it is known for one wherever it turns up: in a log,
+in a repository, on its way to a function. One that a user has chosen (`PLAT_TOKEN`) need not.
+"""
 
 ADMIN = "admin"
 READ = "read"

@@ -134,7 +134,7 @@ class Dispatcher:
         member = self._fleet.get(instance)
         if member is not None and member.state is State.DRAINING:
             self._stop_if_settled(member)
-        if self._demands.outstanding(version) or self.scaler.short:
+        if self._granting.is_wanted(version) or self.scaler.short:
             self._freed(version)
 
     def _faulted(self, instance: str, reason: str) -> None:

@@ -58,6 +58,12 @@ class Granting:
                 self._demands.granted(version_id, router, allotment.slots)
                 self._used(member.version.function, allotment, now)
 
+    def is_wanted(self, version_id: str) -> bool:
+        """Whether calls wait for a slot of the version, or of one that shares its limit."""
+        limit = self._limit(version_id)
+        versions = [version_id] if limit is None else limit.versions
+        return any(map(self._demands.outstanding, versions))
+
     def reclaim(self, version_id: str) -> None:
         """Ask back what lies with routers that do not wait; of those that wait, what is over their share."""
         limit = self._limit(version_id)

@@ -104,8 +104,8 @@ class LeasedBucket:
         "rate",
         "source",
         "spent_at",
-        "told",
         "tokens",
+        "told",
         "until",
         "waiters",
     )

@@ -30,6 +30,13 @@ def test_other_variables_are_handed_on() -> None:
     assert given.items() <= environ.items()
 
 
+def test_the_admin_s_token_looks_like_one_of_ours_unless_it_was_chosen() -> None:
+    """So that no function sees it, even after it was replaced."""
+    made = settled(Settings(data="/d"), 1).token
+    assert made is not None and made.startswith("plat_")
+    assert settled(Settings(data="/d", token="chosen"), 1).token == "chosen"
+
+
 def test_a_service_that_faces_the_network_gets_no_token() -> None:
     environ = service_environ(SETTINGS, {"PLAT_TOKEN": "secret"}, with_token=False)
     assert "secret" not in environ.values()

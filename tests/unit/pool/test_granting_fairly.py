@@ -140,3 +140,27 @@ def test_who_waits_is_served_as_soon_as_fewer_calls_are_in_flight_than_may_be(
             assert call.future.done()
 
     asyncio.run(told_in_a_pool(story))
+
+
+async def test_a_call_of_one_version_that_ends_makes_way_for_another_version_s_at_once(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not with the next tick."""
+    rig = Rig(tmp_path, MemoryDriver())
+    await rig.open(monkeypatch)
+    rig.load()
+    function_put(rig, concurrency=1, most=1)
+    router = Router("r1", rig)
+    router.call("f-1")
+    await settle()
+    router.hear()
+    waiting = router.call("f-2")
+    await settle()
+    router.hear()
+    assert not waiting.future.done()
+    router.end_calls(keep=0)
+    await settle()
+    router.hear()
+    assert waiting.future.done()
+    router.end_calls(keep=0)
+    await settle()
