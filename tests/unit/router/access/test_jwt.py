@@ -66,7 +66,9 @@ def refused(authorization: str | None, *, of: Jwts | None = None, now: float = N
 
 
 @pytest.mark.parametrize(
-    ("key", "algorithm"), [(SECRET, "HS256"), (RSA, "RS256"), (EC, "ES256"), (ED, "EdDSA")], ids=str
+    ("key", "algorithm"),
+    [(SECRET, "HS256"), (RSA, "RS256"), (EC, "ES256"), (ED, "EdDSA")],
+    ids=["HS256", "RS256", "ES256", "EdDSA"],
 )
 def test_tokens_that_are_right(key: Any, algorithm: str) -> None:
     found = identity(signed(key, algorithm))
