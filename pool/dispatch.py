@@ -103,7 +103,7 @@ class Dispatcher:
                 if queued:
                     self.balance(version)
                 else:
-                    self.scaler.short.discard(version)
+                    self.scaler.wants_nothing(version)
             case Returned(instance, slots, idle_s):
                 self._returned(router, instance, slots, idle_s, now)
             case Faulted(instance, reason):
@@ -292,6 +292,7 @@ class Dispatcher:
             for version in function.versions
             if version.number == function.live
         }
+        self.scaler.only_these_want(versions)
         with self.scaler.room.one_look():
             self._balance_fairly(versions)
 

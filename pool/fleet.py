@@ -83,6 +83,9 @@ class Fleet:
         """Of one version, or all."""
         return list(self._members.values() if version_id is None else self._members.of_version(version_id))
 
+    def has_any(self, version_id: str) -> bool:
+        return bool(self._members.of_version(version_id))
+
     def get(self, instance: str) -> Member | None:
         return self._members.get(instance)
 

@@ -54,6 +54,8 @@ class Room:
         self._minimum = minimum
         self._send_away = send_away
         self._look: _Look | None = None
+        self._promised: dict[str, int] = {}
+        """Memory that comes free for versions without an instance."""
         self.evictor: Evictor = GreedyDual()
 
     # --- reading
@@ -74,19 +76,26 @@ class Room:
         """May be below zero: what was adopted is there, whether it fits or not."""
         return self._memory_mb - self._fleet.memory_mb() if self._memory_mb else NO_LIMIT
 
-    def instances(self, size_mb: int, enough: int) -> int:
-        """New instances of that size that fit; not looked into further than `enough`."""
+    def instances(self, version: VersionEntry, enough: int) -> int:
+        """New instances of the version that fit; not looked into further than `enough`."""
+        size_mb = version.spec.memory_mb
         if not self._memory_mb or not size_mb:
             return NO_LIMIT
-        free_mb = self._seen_free_mb()
+        free_mb = self._seen_free_mb() - self._kept_mb(version)
         if free_mb // size_mb >= enough:
             return enough
         return max(0, (free_mb + self._seen_evictable_mb()) // size_mb)
 
     def fits(self, version: VersionEntry) -> bool:
         """Whether one more, or the one that is there, needs nobody to go."""
-        there = self._fleet.has_warm(version) or bool(self._fleet.members(version.id))
-        return there or self._seen_free_mb() >= version.spec.memory_mb
+        there = self._fleet.has_warm(version) or self._fleet.has_any(version.id)
+        return there or self._seen_free_mb() - self._kept_mb(version) >= version.spec.memory_mb
+
+    def _kept_mb(self, version: VersionEntry) -> int:
+        """Promised to others, if it has instances itself."""
+        if version.id in self._promised or not self._fleet.has_any(version.id):
+            return 0
+        return sum(self._promised.values())
 
     def _seen_free_mb(self) -> int:
         look = self._look or _Look()
@@ -105,7 +114,7 @@ class Room:
 
     def make(self, version: VersionEntry) -> bool:
         """Whether an instance of it fits now: what was sent away for it is as good as gone."""
-        lacking_mb = version.spec.memory_mb - self.free_mb()
+        lacking_mb = version.spec.memory_mb - self.free_mb() + self._kept_mb(version)
         if lacking_mb > 0:
             lacking_mb -= self._fleet.give_up_warm(lacking_mb)
         if lacking_mb <= 0:
@@ -118,28 +127,45 @@ class Room:
         return bool(victims)
 
     def ask_for_a_place(self, version: VersionEntry) -> None:
-        """No instance of the version is there, and nobody is idle: one of a function that has several goes.
+        """No instance of the version is there, and nobody is idle: functions that have several give one up.
 
-        Its calls end first. Not while what is going already is enough.
+        Calls that are in it end first. None does while what is going already is enough, or if all together
+        were not. What comes free is the version's, until `forget`.
         """
         lacking_mb = version.spec.memory_mb - self.free_mb()
         going = (each for each in self._fleet.members() if each.state is State.DRAINING and not each.stopping)
         lacking_mb -= sum(each.version.spec.memory_mb for each in going)
-        while lacking_mb > 0 and (member := self._of_the_largest(version.function)) is not None:
-            lacking_mb -= member.version.spec.memory_mb
+        leaving = []
+        spare = self._spare(version.function)
+        while lacking_mb > 0 and spare:
+            largest = max(spare, key=lambda name: (len(spare[name]), name))
+            leaving.append(spare[largest].pop())
+            lacking_mb -= leaving[-1].version.spec.memory_mb
+            if not spare[largest]:
+                del spare[largest]
+        if lacking_mb > 0:
+            self.forget(version.id)
+            return
+        self._promised[version.id] = version.spec.memory_mb
+        for member in leaving:
             self._send_away(member, version.function)
 
-    def _of_the_largest(self, but: str) -> Member | None:
-        """A ready instance of the function with most above its minimum, the newest; None: none has two."""
-        serving: dict[str, list[Member]] = {}
+    def forget(self, version_id: str) -> None:
+        """It needs no place any more."""
+        self._promised.pop(version_id, None)
+
+    def _spare(self, but: str) -> dict[str, list[Member]]:
+        """Ready instances of each other function beyond its minimum, and beyond one; the newest last."""
+        ready: dict[str, list[Member]] = {}
         for member in self._fleet.members():
             if member.state is State.READY and member.managed and member.version.function != but:
-                serving.setdefault(member.version.function, []).append(member)
-        spare = {name: len(members) - max(1, self._least(name)) for name, members in serving.items()}
-        largest = max(spare, key=lambda name: (spare[name], name), default=None)
-        if largest is None or spare[largest] <= 0:
-            return None
-        return max(serving[largest], key=lambda member: (member.ready_at, member.id))
+                ready.setdefault(member.version.function, []).append(member)
+        spare = {}
+        for name, members in ready.items():
+            members.sort(key=lambda member: (member.ready_at, member.id))
+            if beyond := members[max(1, self._least(name)) :]:
+                spare[name] = beyond
+        return spare
 
     def _least(self, name: str) -> int:
         function = self._table.function(name)

@@ -110,11 +110,21 @@ class Scaler:
 
     def _note_short(self, version: VersionEntry, decision: Decision) -> None:
         if not decision.short:
-            self.short.discard(version.id)
+            self.wants_nothing(version.id)
             return
         self.short.add(version.id)
         if not self._alive(version.id):
             self.room.ask_for_a_place(version)
+
+    def wants_nothing(self, version_id: str) -> None:
+        """It has what it needs, or no call waits for it any more."""
+        self.short.discard(version_id)
+        self.room.forget(version_id)
+
+    def only_these_want(self, version_ids: set[str]) -> None:
+        """All others are gone, or have nobody who waits."""
+        for version_id in self.short - version_ids:
+            self.wants_nothing(version_id)
 
     @property
     def places_are_short(self) -> bool:
@@ -216,7 +226,7 @@ class Scaler:
             ),
             paused=tuple(self._paused(members)),
             retry_at=self._fleet.backoff.retry_at(version.id),
-            room=self.room.instances(version.spec.memory_mb, maximum - alive),
+            room=self.room.instances(version, maximum - alive),
             processors_busy=alive >= self.processors.never_held
             and self.processors.are_shared_out(version.id),
         )

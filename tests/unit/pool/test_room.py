@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from plat.feed import Demand, FunctionEntry, Reclaim, Returned
@@ -65,6 +66,61 @@ async def test_who_has_one_keeps_it(make: MakeRig) -> None:
     await settle()
     assert told(rig, Reclaim) == []
     assert running(rig) == ["f", "g"]
+
+
+async def test_nobody_gives_up_a_place_for_one_that_would_not_fit_even_then(make: MakeRig) -> None:
+    large = function("g")
+    spec = msgspec.structs.replace(large.versions[0].spec, memory_mb=512)
+    large = msgspec.structs.replace(large, versions=(msgspec.structs.replace(large.versions[0], spec=spec),))
+    rig = await make(function("f"), large, memory_mb=256)
+    await granted(rig, queued=2)
+    rig.hear("r1", Demand("f-1", 5, 2, rig.seen("r1")))
+    rig.hear("r1", Demand("g-1", 1, 0, rig.seen("r1")))
+    await settle()
+    assert told(rig, Reclaim) == []
+
+
+async def test_a_large_one_gets_the_places_of_several(make: MakeRig) -> None:
+    large = function("g")
+    spec = msgspec.structs.replace(large.versions[0].spec, memory_mb=256)
+    large = msgspec.structs.replace(large, versions=(msgspec.structs.replace(large.versions[0], spec=spec),))
+    rig = await make(function("f"), large, memory_mb=3 * 128)
+    await granted(rig, queued=3)
+    rig.hear("r1", Demand("f-1", 5, 3, rig.seen("r1")))
+    rig.hear("r1", Demand("g-1", 1, 0, rig.seen("r1")))
+    await settle()
+    asked = [each.instance for each in told(rig, Reclaim)]
+    assert len(asked) == 2
+    give_back(rig, *asked)
+    await settle()
+    assert running(rig) == ["f", "g"]
+
+
+async def test_a_place_is_nobody_s_any_more_when_the_call_that_waited_has_gone(make: MakeRig) -> None:
+    rig = await make(function("f"), function("g"), memory_mb=256)
+    await granted(rig, queued=2)
+    rig.hear("r1", Demand("f-1", 5, 2, rig.seen("r1")))
+    rig.hear("r1", Demand("g-1", 1, 0, rig.seen("r1")))
+    await settle()
+    [asked] = told(rig, Reclaim)
+    rig.hear("r1", Demand("g-1", 0, 0, rig.seen("r1")))
+    give_back(rig, asked.instance)
+    await settle()
+    assert running(rig) == ["f", "f"]
+
+
+async def test_a_function_that_is_deleted_while_it_waits_for_memory_keeps_none(make: MakeRig) -> None:
+    rig = await make(function("f"), function("g"), memory_mb=256)
+    await granted(rig, queued=2)
+    rig.hear("r1", Demand("g-1", 1, 0, rig.seen("r1")))
+    await settle()
+    assert rig.dispatcher.scaler.calls_are_short
+    rig.table.drop("g")
+    rig.dispatcher.function_dropped("g")
+    for _ in range(2):  # the first tells those who wait
+        rig.tick()
+    assert not rig.dispatcher.scaler.calls_are_short
+    assert rig.dispatcher.scaler.room._promised == {}
 
 
 async def test_a_minimum_is_kept(make: MakeRig) -> None:
