@@ -12,6 +12,7 @@ from pathlib import Path
 
 from plat.artifacts import remove_tree
 from plat.logs import get_logger
+from plat.tasks import subtask
 from pool import bytecode_compiler
 
 log = get_logger(__name__)
@@ -34,7 +35,11 @@ async def add_bytecode(folder: Path) -> None:
     scratch = _scratch(folder)  # not in a thread, which could make it after we were cancelled
     try:
         await _compile(folder, scratch)
-        await asyncio.to_thread(_move, scratch, folder)
+        moving = subtask(asyncio.to_thread(_move, scratch, folder), f"move bytecode of {folder.name[:12]}")
+        try:
+            await asyncio.shield(moving)
+        finally:
+            await asyncio.wait([moving])  # a thread goes on when we are cancelled
     finally:
         await asyncio.to_thread(remove_tree, scratch)
 
@@ -54,15 +59,18 @@ def _scratch(folder: Path) -> Path:
 async def _compile(folder: Path, scratch: Path) -> None:
     """Relative names, since the folders above may be closed to the compiler's user."""
     command = [sys.executable, "-I", bytecode_compiler.__file__, folder.name, scratch.name, str(NOBODY)]
-    process = await asyncio.create_subprocess_exec(
+    launch = asyncio.create_subprocess_exec(
         *command, cwd=folder.parent, env={}, stdin=asyncio.subprocess.DEVNULL
     )
+    starting = subtask(launch, f"compile {folder.name[:12]}")
     try:
+        process = await asyncio.shield(starting)
         async with asyncio.timeout(TIME_LIMIT_S):
             status = await process.wait()
     except TimeoutError:
         status = -1
     finally:
+        process = await starting  # one that is being started when we are cancelled would go on
         if process.returncode is None:
             process.kill()
             await process.wait()

@@ -120,7 +120,7 @@ async def test_a_folder_that_is_gone_meanwhile_is_no_error(code: Path) -> None:
 
 
 async def test_cancelled_it_leaves_nothing_beside(code: Path) -> None:
-    for after_s in (0.001, 0.02, 0.05):
+    for after_s in (0.001, 0.002, 0.005, 0.02, 0.05, 0.1, 0.2):
         working = asyncio.ensure_future(add_bytecode(code))  # noqa: TID251 - a bare task is what is tested
         await asyncio.wait([working], timeout=after_s)
         working.cancel()
