@@ -102,7 +102,7 @@ class Dispatcher:
                 self._demands.asked(version, router, queued, grants_seen)
                 if queued:
                     self.balance(version)
-                else:
+                elif not self._demands.outstanding(version):
                     self.scaler.wants_nothing(version)
             case Returned(instance, slots, idle_s):
                 self._returned(router, instance, slots, idle_s, now)
@@ -143,13 +143,11 @@ class Dispatcher:
         if member is None or not member.managed:
             return
         log.warning("instance at fault", instance=instance, reason=reason, function=member.version.function)
-        spec = member.version.spec
-        if spec.concurrency == 1 or reason == "unreachable":
+        if member.version.spec.concurrency == 1:
             self._stop_granting(member)
-            # SIGTERM: calls that came while it listened may be in it still.
-            self._fleet.stop(member, grace_s=0 if spec.concurrency == 1 else spec.timeout_s)
+            self._fleet.stop(member, grace_s=0)
         else:
-            self._drain(member)
+            self._drain(member)  # other calls may be in it, also in one that listens no more
         self.balance(member.version.id)
 
     # --- the table

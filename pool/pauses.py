@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 
-from plat.errors import PlatError
 from plat.logs import get_logger
 from plat.tasks import spawn
 from pool.drivers.base import Driver
@@ -46,7 +45,7 @@ class Pauses:
                 return
             try:
                 await self._driver.pause(member.id)
-            except (PlatError, OSError) as error:
+            except Exception as error:
                 log.warning("instance cannot be paused", instance=member.id, detail=str(error))
                 member.stays_awake = True
                 self.resume(member)
@@ -61,7 +60,7 @@ class Pauses:
         async with member.switching:
             try:
                 await self._driver.resume(member.id)
-            except (PlatError, OSError) as error:
+            except Exception as error:
                 log.warning("instance cannot be resumed", instance=member.id, detail=str(error))
                 member.resuming = False
                 if member.state is State.PAUSED:
@@ -79,5 +78,5 @@ class Pauses:
             if not member.stopping and member.state is not State.PAUSED:
                 try:
                     await self._driver.resume(member.id)
-                except (PlatError, OSError) as error:
+                except Exception as error:
                     log.info("an instance does not answer", instance=member.id, detail=str(error))

@@ -70,7 +70,9 @@ class Processors:
             if each in wanting and now - at <= FORGET_S
         }
 
-    def are_shared_out(self, version_id: str) -> bool:
+    def are_shared_out(self, version_id: str, now: float) -> bool:
         """Whether all are busy, and the version has its share of them."""
-        used, _ = self._used.get(version_id, (0.0, 0.0))
-        return self.are_busy and used >= SHARE * self._count / max(1, len(self._used))
+        used, at = self._used.get(version_id, (0.0, float("-inf")))
+        if not self.are_busy or now - at > FORGET_S:
+            return False
+        return used >= SHARE * self._count / len(self._used)

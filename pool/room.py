@@ -1,7 +1,7 @@
 """What the machine's memory has room for, and who goes when it is short.
 
 Warm instances go first, then idle instances of others, in the order of `eviction`; never one with a call in
-flight, and never one of a function's minimum. Where a function has no instance at all and nobody is idle,
+flight, and never one of a function's minimum. Where a version has no instance at all and nobody is idle,
 the one with most instances ends one as soon as its calls have ended.
 """
 
@@ -81,7 +81,7 @@ class Room:
         size_mb = version.spec.memory_mb
         if not self._memory_mb or not size_mb:
             return NO_LIMIT
-        free_mb = self._seen_free_mb() - self._kept_mb(version)
+        free_mb, enough = self._seen_free_mb() - self._kept_mb(version), max(0, enough)
         if free_mb // size_mb >= enough:
             return enough
         return max(0, (free_mb + self._seen_evictable_mb()) // size_mb)
@@ -127,7 +127,7 @@ class Room:
         return bool(victims)
 
     def ask_for_a_place(self, version: VersionEntry) -> None:
-        """No instance of the version is there, and nobody is idle: functions that have several give one up.
+        """No instance of the version is there, and nobody is idle: a version that has several gives one up.
 
         Calls that are in it end first. None does while what is going already is enough, or if all together
         were not. What comes free is the version's, until `forget`.
@@ -136,13 +136,13 @@ class Room:
         going = (each for each in self._fleet.members() if each.state is State.DRAINING and not each.stopping)
         lacking_mb -= sum(each.version.spec.memory_mb for each in going)
         leaving = []
-        spare = self._spare(version.function)
+        spare = self._spare()
         while lacking_mb > 0 and spare:
-            largest = max(spare, key=lambda name: (len(spare[name]), name))
-            leaving.append(spare[largest].pop())
+            most = max(spare, key=lambda version_id: (len(spare[version_id]), version_id))
+            leaving.append(spare[most].pop())
             lacking_mb -= leaving[-1].version.spec.memory_mb
-            if not spare[largest]:
-                del spare[largest]
+            if not spare[most]:
+                del spare[most]
         if lacking_mb > 0:
             self.forget(version.id)
             return
@@ -154,17 +154,17 @@ class Room:
         """It needs no place any more."""
         self._promised.pop(version_id, None)
 
-    def _spare(self, but: str) -> dict[str, list[Member]]:
-        """Ready instances of each other function beyond its minimum, and beyond one; the newest last."""
+    def _spare(self) -> dict[str, list[Member]]:
+        """Ready instances of each version beyond one, and beyond its function's minimum; the newest last."""
         ready: dict[str, list[Member]] = {}
         for member in self._fleet.members():
-            if member.state is State.READY and member.managed and member.version.function != but:
-                ready.setdefault(member.version.function, []).append(member)
+            if member.state is State.READY and member.managed:
+                ready.setdefault(member.version.id, []).append(member)
         spare = {}
-        for name, members in ready.items():
+        for version_id, members in ready.items():
             members.sort(key=lambda member: (member.ready_at, member.id))
-            if beyond := members[max(1, self._least(name)) :]:
-                spare[name] = beyond
+            if beyond := members[max(1, self._least(members[0].version.function)) :]:
+                spare[version_id] = beyond
         return spare
 
     def _least(self, name: str) -> int:

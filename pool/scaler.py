@@ -113,7 +113,9 @@ class Scaler:
             self.wants_nothing(version.id)
             return
         self.short.add(version.id)
-        if not self._alive(version.id):
+        if self._alive(version.id):
+            self.room.forget(version.id)
+        elif not decision.start:
             self.room.ask_for_a_place(version)
 
     def wants_nothing(self, version_id: str) -> None:
@@ -179,7 +181,7 @@ class Scaler:
 
     def _send_away(self, victim: Member, function: str) -> None:
         log.info("instance evicted", instance=victim.id, function=victim.version.function, to=function)
-        reason = f'evicted: memory is short, and calls of "{function}" wait'
+        reason = f'evicted: memory is short, and "{function}" needs it'
         self.decisions.note_event(victim.version.function, victim.version.number, reason, datetime.now(UTC))
         self._drain(victim)
 
@@ -228,7 +230,7 @@ class Scaler:
             retry_at=self._fleet.backoff.retry_at(version.id),
             room=self.room.instances(version, maximum - alive),
             processors_busy=alive >= self.processors.never_held
-            and self.processors.are_shared_out(version.id),
+            and self.processors.are_shared_out(version.id, time.monotonic()),
         )
 
     def _paused(self, members: list[Member]) -> list[IdleInstance]:

@@ -91,7 +91,8 @@ def _more(need: Need, wanted: int, serving: int, now: float) -> Decision:
     missing -= len(resume)
     start = min(missing, need.room)
     why = _calls_wait(need.queued) if need.queued else f"the minimum is {need.min}"
-    late, short = now < need.retry_at and missing > 0, start < missing
+    late = now < need.retry_at and missing > 0
+    short = not late and start < missing
     if late:
         start = 0
         why += f"; instances fail, the next start is in {need.retry_at - now:.1f} s"

@@ -153,11 +153,12 @@ class WarmStock:
             await wait_ready(running.address, time.monotonic() + self._start_timeout_s)
         except PlatError as error:
             self._failed(instance, kind, error)
-        except OSError as error:  # disk full, too many open files
-            self._failed(instance, kind, PlatError("instance_start_failed", f"{error}."))
         except asyncio.CancelledError:
             self._stop(instance)
             raise
+        except Exception as error:  # also an OSError: disk full, too many open files
+            log.error("making a warm instance failed", instance=instance, exc_info=error)
+            self._failed(instance, kind, PlatError("instance_start_failed", f"{error}."))
         else:
             self._backoff.succeeded(repr(kind))
             await self._enters(running)

@@ -25,7 +25,7 @@ class Stat(NamedTuple):
     started: int
     """In clock ticks since the machine started."""
     cpu: int
-    """User and system time, in clock ticks."""
+    """User and system time, in clock ticks: its own, and that of children that it has waited for."""
 
 
 def parse_stat(content: str) -> Stat:
@@ -36,7 +36,7 @@ def parse_stat(content: str) -> Stat:
         group=int(fields[2]),
         session=int(fields[3]),
         started=int(fields[19]),
-        cpu=int(fields[11]) + int(fields[12]),
+        cpu=sum(map(int, fields[11:15])),
     )
 
 
@@ -48,7 +48,7 @@ def stat_of(pid: int) -> Stat | None:
 
 
 def cpu_s(among: Iterable[int]) -> float:
-    """Processor seconds that the processes have used; of one that has ended, none."""
+    """Processor seconds that the processes have used, and those they started and waited for."""
     return sum(stat.cpu for stat in map(stat_of, among) if stat is not None) / TICKS_PER_S
 
 

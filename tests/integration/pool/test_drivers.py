@@ -126,6 +126,12 @@ async def test_what_it_computes_is_counted_and_what_it_waits_is_not(platform: Pl
         assert await driver.cpu_s(running.instance) < before_s + 0.2
         said_s = await call(running.address, {"python": compute})
         assert abs(await driver.cpu_s(running.instance) - said_s) < 0.2
+        child = (
+            f"import subprocess, sys\nresult = subprocess.run([sys.executable, '-c', {compute!r}]).returncode"
+        )
+        before_s = await driver.cpu_s(running.instance)
+        assert await call(running.address, {"python": child}) == 0
+        assert await driver.cpu_s(running.instance) > before_s + 0.8, "what it started has ended, and counts"
         with pytest.raises(PlatError):
             await driver.cpu_s("0123456789abcdef")
         await driver.stop(running.instance, grace_s=1)

@@ -264,21 +264,8 @@ async def test_nothing_more_is_granted_of_an_instance_at_fault(rig: Rig) -> None
     assert grant.instance not in [each.instance for each in await granted(rig)]
 
 
-async def test_calls_in_an_instance_that_listens_no_more_may_end(rig: Rig) -> None:
-    """It may be ending by itself, with those calls in it."""
-    entry = function(concurrency=4, timeout_s=7.0)
-    rig.table.put(entry)
-    rig.dispatcher.function_put(entry)
-    connect(rig, "r2")
-    (grant,) = await granted(rig)
-    await granted(rig, "r2")
-    rig.hear("r1", Faulted(grant.instance, "unreachable"))
-    assert told(rig, Reclaim, "r2") == [Reclaim(grant.instance, 1)]
-    await settle()
-    assert rig.driver.stopped == [(grant.instance, 7.0)]
-
-
-async def test_a_time_out_beside_other_calls_drains(rig: Rig) -> None:
+@pytest.mark.parametrize("reason", ["timeout", "unreachable"])
+async def test_an_instance_at_fault_ends_the_other_calls_that_are_in_it(rig: Rig, reason: str) -> None:
     """They are not to be cut for it."""
     entry = function(concurrency=4)
     rig.table.put(entry)
@@ -286,7 +273,7 @@ async def test_a_time_out_beside_other_calls_drains(rig: Rig) -> None:
     connect(rig, "r2")
     (grant,) = await granted(rig, queued=1)
     await granted(rig, "r2", queued=1)
-    rig.hear("r1", Faulted(grant.instance, "timeout"))
+    rig.hear("r1", Faulted(grant.instance, reason))
     assert told(rig, Reclaim, "r2") == [Reclaim(grant.instance, 1)]
     assert rig.driver.stopped == []
     assert State.DRAINING in states(rig)

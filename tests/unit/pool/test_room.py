@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from plat.feed import Demand, FunctionEntry, Reclaim, Returned
+from plat.feed import Demand, FunctionEntry, Grant, Reclaim, Returned
 from pool.eviction import Candidate
 from pool.room import Room
 from tests.unit.pool.memory_driver import MemoryDriver
@@ -52,7 +52,7 @@ async def test_who_has_none_gets_a_place_of_who_has_several_and_calls_that_wait(
     await settle()
     assert running(rig) == ["f", "g"]
     assert asked.instance in held
-    assert any('calls of "g" wait' in each.reason for each in rig.dispatcher.scaler.decisions.of("f"))
+    assert any('"g" needs it' in each.reason for each in rig.dispatcher.scaler.decisions.of("f"))
 
 
 async def test_who_has_one_keeps_it(make: MakeRig) -> None:
@@ -66,6 +66,62 @@ async def test_who_has_one_keeps_it(make: MakeRig) -> None:
     await settle()
     assert told(rig, Reclaim) == []
     assert running(rig) == ["f", "g"]
+
+
+async def test_one_place_is_all_that_is_kept_for_it(make: MakeRig) -> None:
+    """From its first instance on it waits for memory as others do."""
+    rig = await make(function("f"), function("g"), memory_mb=3 * 128)
+    await granted(rig, queued=3)
+    rig.hear("r1", Demand("f-1", 5, 3, rig.seen("r1")))
+    rig.hear("r1", Demand("g-1", 5, 0, rig.seen("r1")))
+    await settle()
+    [asked] = told(rig, Reclaim)
+    give_back(rig, asked.instance)
+    await settle()
+    assert running(rig) == ["f", "f", "g"]
+    assert rig.dispatcher.scaler.room._promised == {}
+    assert len(told(rig, Reclaim)) == 1
+
+
+async def test_nobody_busy_goes_while_one_is_idle(make: MakeRig) -> None:
+    rig = await make(function("f", maximum=2), function("c"), function("g"), memory_mb=3 * 128)
+    rig.hear("r1", Demand("c-1", 1, 0, rig.seen("r1")))
+    await settle()
+    give_back(rig, told(rig, Grant)[0].instance)
+    await granted(rig, queued=2)
+    rig.hear("r1", Demand("f-1", 5, 2, rig.seen("r1")))
+    rig.hear("r1", Demand("g-1", 2, 0, rig.seen("r1")))
+    await settle()
+    assert running(rig) == ["f", "f", "g"]
+    assert told(rig, Reclaim) == []
+
+
+async def test_one_router_s_call_that_has_gone_takes_no_place_from_another_s(make: MakeRig) -> None:
+    rig = await make(function("f"), function("g"), memory_mb=256)
+    connect(rig, "r2")
+    await granted(rig, queued=2)
+    rig.hear("r1", Demand("f-1", 5, 2, rig.seen("r1")))
+    for router in ("r1", "r2"):
+        rig.hear(router, Demand("g-1", 1, 0, rig.seen(router)))
+    await settle()
+    [asked] = told(rig, Reclaim)
+    rig.hear("r1", Demand("g-1", 0, 0, rig.seen("r1")))
+    give_back(rig, asked.instance)
+    await settle()
+    assert running(rig) == ["f", "g"]
+
+
+async def test_each_version_keeps_one(make: MakeRig) -> None:
+    """One of two versions of a function is not the other's to give up."""
+    two = function("f", number=2, maximum=1)
+    rig = await make(two, function("g"), memory_mb=256)
+    for version in ("f-1", "f-2"):
+        rig.hear("r1", Demand(version, 1, 0, rig.seen("r1")))
+        await settle()
+        rig.hear("r1", Demand(version, 5, 1, rig.seen("r1")))
+    rig.hear("r1", Demand("g-1", 1, 0, rig.seen("r1")))
+    await settle()
+    assert told(rig, Reclaim) == []
 
 
 async def test_nobody_gives_up_a_place_for_one_that_would_not_fit_even_then(make: MakeRig) -> None:

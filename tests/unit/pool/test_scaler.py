@@ -358,7 +358,7 @@ async def test_who_made_room_is_told_for_whom(make: MakeRig) -> None:
     await use(rig, "a")
     await use(rig, "b")
     reasons = [each.reason for each in rig.dispatcher.scaler.decisions.of("a")]
-    assert any('calls of "b" wait' in each for each in reasons)
+    assert any('"b" needs it' in each for each in reasons)
 
 
 async def test_a_start_that_failed_is_told_with_its_reason(make: MakeRig) -> None:

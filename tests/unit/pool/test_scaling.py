@@ -218,6 +218,11 @@ def test_calls_that_wait_for_processors_are_more_than_can_be_answered() -> None:
     assert not decide(need(queued=9, ready=4, on_the_way=1, processors_busy=True), NOW).saturated
 
 
+def test_who_may_not_start_yet_lacks_no_memory() -> None:
+    """Nobody is to make room for one whose instances fail."""
+    assert not decide(need(queued=1, room=0, retry_at=NOW + 1), NOW).short
+
+
 counts = st.integers(0, 6)
 ages = st.lists(st.floats(0, 100), max_size=4)
 

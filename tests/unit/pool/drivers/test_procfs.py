@@ -12,9 +12,9 @@ from pool.drivers import procfs
     "name", ["python", "a b", "x) S 1 2 3 (y", ""], ids=["plain", "blank", "brackets", "empty"]
 )
 def test_a_process_may_have_any_name(name: str) -> None:
-    fields = "S 10 42 43 0 -1 4194304 0 0 0 0 17 5 " + " ".join(["0"] * 6) + " 987654 0 0"
+    fields = "S 10 42 43 0 -1 4194304 0 0 0 0 17 5 3 1 " + " ".join(["0"] * 4) + " 987654 0 0"
     stat = procfs.parse_stat(f"44 ({name}) {fields}")
-    assert stat == procfs.Stat(state="S", group=42, session=43, started=987654, cpu=22)
+    assert stat == procfs.Stat(state="S", group=42, session=43, started=987654, cpu=26)
 
 
 def test_this_process() -> None:
