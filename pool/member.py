@@ -36,7 +36,14 @@ class Member:
         """The engine pauses or resumes it."""
 
     def become(self, state: State) -> None:
+        self.enter(state)
+        self.log(state)
+
+    def enter(self, state: State) -> None:
+        """Without a word: a line takes 0.05 to 0.15 ms, and what follows may be urgent."""
         self.state = follow(self.state, state)
+
+    def log(self, state: State) -> None:
         log.info(
             "instance",
             instance=self.id,

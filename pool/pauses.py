@@ -14,8 +14,9 @@ log = get_logger(__name__)
 
 
 class Pauses:
-    """`resumed` hears of a member that is ready again, and the seconds it took; `stays_paused` of one that
-    cannot be: whoever waits for it must have another.
+    """`resumed` hears that a member is ready again, and the seconds it took, and has yet to log it.
+
+    `stays_paused` hears of one that cannot be resumed: whoever waits for it must have another.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Pauses:
                 return
         member.resuming = False
         if member.state is State.PAUSED:
-            member.become(State.READY)
+            member.enter(State.READY)
             self._ledger.resume(member.id)
             self._resumed(member, time.monotonic() - began)
 
