@@ -28,6 +28,18 @@ async def make(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) ->
     await settle()
 
 
+def of_size(name: str, memory_mb: int) -> FunctionEntry:
+    entry = function(name)
+    spec = msgspec.structs.replace(entry.versions[0].spec, memory_mb=memory_mb)
+    return msgspec.structs.replace(entry, versions=(msgspec.structs.replace(entry.versions[0], spec=spec),))
+
+
+async def crowd(rig: Rig, instances: int) -> None:
+    """All calls that so many instances of f take, and five that wait."""
+    await granted(rig, queued=instances)
+    rig.hear("r1", Demand("f-1", 5, instances, rig.seen("r1")))
+
+
 def running(rig: Rig) -> list[str]:
     return sorted(each.function for each in rig.driver.running.values())
 
@@ -71,8 +83,7 @@ async def test_who_has_one_keeps_it(make: MakeRig) -> None:
 async def test_one_place_is_all_that_is_kept_for_it(make: MakeRig) -> None:
     """From its first instance on it waits for memory as others do."""
     rig = await make(function("f"), function("g"), memory_mb=3 * 128)
-    await granted(rig, queued=3)
-    rig.hear("r1", Demand("f-1", 5, 3, rig.seen("r1")))
+    await crowd(rig, 3)
     rig.hear("r1", Demand("g-1", 5, 0, rig.seen("r1")))
     await settle()
     [asked] = told(rig, Reclaim)
@@ -88,8 +99,7 @@ async def test_nobody_busy_goes_while_one_is_idle(make: MakeRig) -> None:
     rig.hear("r1", Demand("c-1", 1, 0, rig.seen("r1")))
     await settle()
     give_back(rig, told(rig, Grant)[0].instance)
-    await granted(rig, queued=2)
-    rig.hear("r1", Demand("f-1", 5, 2, rig.seen("r1")))
+    await crowd(rig, 2)
     rig.hear("r1", Demand("g-1", 2, 0, rig.seen("r1")))
     await settle()
     assert running(rig) == ["f", "f", "g"]
@@ -99,8 +109,7 @@ async def test_nobody_busy_goes_while_one_is_idle(make: MakeRig) -> None:
 async def test_one_router_s_call_that_has_gone_takes_no_place_from_another_s(make: MakeRig) -> None:
     rig = await make(function("f"), function("g"), memory_mb=256)
     connect(rig, "r2")
-    await granted(rig, queued=2)
-    rig.hear("r1", Demand("f-1", 5, 2, rig.seen("r1")))
+    await crowd(rig, 2)
     for router in ("r1", "r2"):
         rig.hear(router, Demand("g-1", 1, 0, rig.seen(router)))
     await settle()
@@ -125,24 +134,16 @@ async def test_each_version_keeps_one(make: MakeRig) -> None:
 
 
 async def test_nobody_gives_up_a_place_for_one_that_would_not_fit_even_then(make: MakeRig) -> None:
-    large = function("g")
-    spec = msgspec.structs.replace(large.versions[0].spec, memory_mb=512)
-    large = msgspec.structs.replace(large, versions=(msgspec.structs.replace(large.versions[0], spec=spec),))
-    rig = await make(function("f"), large, memory_mb=256)
-    await granted(rig, queued=2)
-    rig.hear("r1", Demand("f-1", 5, 2, rig.seen("r1")))
+    rig = await make(function("f"), of_size("g", 512), memory_mb=256)
+    await crowd(rig, 2)
     rig.hear("r1", Demand("g-1", 1, 0, rig.seen("r1")))
     await settle()
     assert told(rig, Reclaim) == []
 
 
 async def test_a_large_one_gets_the_places_of_several(make: MakeRig) -> None:
-    large = function("g")
-    spec = msgspec.structs.replace(large.versions[0].spec, memory_mb=256)
-    large = msgspec.structs.replace(large, versions=(msgspec.structs.replace(large.versions[0], spec=spec),))
-    rig = await make(function("f"), large, memory_mb=3 * 128)
-    await granted(rig, queued=3)
-    rig.hear("r1", Demand("f-1", 5, 3, rig.seen("r1")))
+    rig = await make(function("f"), of_size("g", 256), memory_mb=3 * 128)
+    await crowd(rig, 3)
     rig.hear("r1", Demand("g-1", 1, 0, rig.seen("r1")))
     await settle()
     asked = [each.instance for each in told(rig, Reclaim)]
@@ -154,8 +155,7 @@ async def test_a_large_one_gets_the_places_of_several(make: MakeRig) -> None:
 
 async def test_a_place_is_nobody_s_any_more_when_the_call_that_waited_has_gone(make: MakeRig) -> None:
     rig = await make(function("f"), function("g"), memory_mb=256)
-    await granted(rig, queued=2)
-    rig.hear("r1", Demand("f-1", 5, 2, rig.seen("r1")))
+    await crowd(rig, 2)
     rig.hear("r1", Demand("g-1", 1, 0, rig.seen("r1")))
     await settle()
     [asked] = told(rig, Reclaim)
@@ -182,8 +182,7 @@ async def test_a_function_that_is_deleted_while_it_waits_for_memory_keeps_none(m
 async def test_a_minimum_is_kept(make: MakeRig) -> None:
     rig = await make(function("f", minimum=2), function("g"), memory_mb=256)
     await settle()
-    await granted(rig, queued=2)
-    rig.hear("r1", Demand("f-1", 5, 2, rig.seen("r1")))
+    await crowd(rig, 2)
     rig.hear("r1", Demand("g-1", 1, 0, rig.seen("r1")))
     await settle()
     assert told(rig, Reclaim) == []
@@ -193,8 +192,7 @@ async def test_who_has_one_already_waits_for_memory_as_others_do(make: MakeRig) 
     rig = await make(function("f"), function("g"), memory_mb=3 * 128)
     rig.hear("r1", Demand("g-1", 1, 0, rig.seen("r1")))
     await settle()
-    await granted(rig, queued=2)
-    rig.hear("r1", Demand("f-1", 5, 2, rig.seen("r1")))
+    await crowd(rig, 2)
     rig.hear("r1", Demand("g-1", 5, 1, rig.seen("r1")))
     await settle()
     assert told(rig, Reclaim) == []
