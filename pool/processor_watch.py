@@ -12,6 +12,9 @@ from pool.scaler import Scaler
 log = get_logger(__name__)
 
 LOOK_S = 0.1
+AGAIN_S = 10.0
+"""After a look that failed: nobody is held back meanwhile, as what was seen is forgotten in a second."""
+
 ASKED = 8
 """Instances of a version that stand for all of them: a Docker engine takes a millisecond for each."""
 
@@ -35,7 +38,8 @@ class ProcessorWatch:
             except TimeoutError:
                 log.debug("instances do not say in time what they use")
             except Exception as error:
-                log.error("looking at the processors failed", exc_info=error)
+                log.error("looking at the processors failed", again_s=AGAIN_S, exc_info=error)
+                await asyncio.sleep(AGAIN_S)
 
     async def look(self) -> None:
         processors = self._scaler.processors

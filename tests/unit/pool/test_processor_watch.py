@@ -6,6 +6,7 @@ import pytest
 
 from plat.errors import PlatError
 from plat.feed import Demand
+from plat.tasks import cancel, spawn
 from pool.drivers import procfs
 from pool.processor_watch import ASKED, ProcessorWatch
 from tests.unit.pool.memory_driver import MemoryDriver
@@ -19,7 +20,7 @@ class Machine:
         self._rig = rig
         self._clock = clock
         self._watch = ProcessorWatch(rig.driver, rig.dispatcher.scaler)
-        self.asked: list[str] = []
+        self.busy_s = 100.0
 
     async def pass_by(self, *, busy: float, each: float, times: int = 3) -> None:
         """Tenths of a second, each with a look at its end."""
@@ -30,8 +31,6 @@ class Machine:
                 used[instance] = used.get(instance, 0.0) + each * 0.1
             self.busy_s += busy * 0.1
             await self._watch.look()
-
-    busy_s = 100.0
 
 
 @pytest.fixture
@@ -111,3 +110,23 @@ async def test_nobody_is_asked_while_processors_are_free_or_no_call_waits(
     await machine.pass_by(busy=2.0, each=0.2, times=1)
     assert len(asked) == min(5, ASKED)
     assert await want_more(rig) == 8, "who does not say what it uses is not held back"
+
+
+async def test_a_look_that_fails_is_not_the_last(
+    rig: Rig, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+
+    async def look() -> None:
+        looks.append(len(looks))
+        if len(looks) == 1:
+            raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("pool.processor_watch.LOOK_S", 0)
+    monkeypatch.setattr("pool.processor_watch.AGAIN_S", 0)
+    watch = ProcessorWatch(rig.driver, rig.dispatcher.scaler)
+    monkeypatch.setattr(watch, "look", look)
+    running = spawn(watch.run(), "watch")
+    await settle()
+    await cancel(running)
+    assert len(looks) > 1
