@@ -30,8 +30,10 @@ class Member:
         self.stopping = False
         self.resuming = False
         """Paused, but not for long: it counts as on its way."""
-        self.stays_awake = False
-        """The engine could not pause it once: it is left alone."""
+        self.pause_failures = 0
+        """In a row: the engine refused."""
+        self.pause_from = float("-inf")
+        """Monotonic; not before then is another pause tried."""
         self.switching = asyncio.Lock()
         """The engine pauses or resumes it."""
 

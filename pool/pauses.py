@@ -12,6 +12,11 @@ from pool.member import Member
 
 log = get_logger(__name__)
 
+FIRST_WAIT_S = 1.0
+LONGEST_WAIT_S = 60.0
+_DOUBLINGS = 6
+"""From a pause that failed to the next attempt; these reach the longest wait."""
+
 
 class Pauses:
     """`resumed` hears that a member is ready again, and the seconds it took, and has yet to log it.
@@ -34,8 +39,6 @@ class Pauses:
 
     def pause(self, member: Member) -> None:
         """All its slots are home."""
-        if member.stays_awake:
-            return
         member.become(State.PAUSED)
         self._ledger.pause(member.id)
         spawn(self._pause(member), f"pause {member.id}")
@@ -48,8 +51,12 @@ class Pauses:
                 await self._driver.pause(member.id)
             except Exception as error:
                 log.warning("instance cannot be paused", instance=member.id, detail=str(error))
-                member.stays_awake = True
+                wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0**member.pause_failures)
+                member.pause_from = time.monotonic() + wait_s
+                member.pause_failures = min(member.pause_failures + 1, _DOUBLINGS)
                 self.resume(member)
+            else:
+                member.pause_failures = 0
 
     def resume(self, member: Member) -> None:
         if not member.resuming:

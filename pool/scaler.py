@@ -221,17 +221,21 @@ class Scaler:
             queued=self._demands.outstanding(version.id),
             ready=sum(member.state is State.READY for member in members),
             on_the_way=sum(member.state in ON_THE_WAY or member.resuming for member in members),
-            idle=tuple(
-                IdleInstance(account.instance, account.last_used)
-                for account in self._ledger.of_version(version.id)
-                if account.settled and account.granting
-            ),
+            idle=tuple(self._idle(members)),
             paused=tuple(self._paused(members)),
             retry_at=self._fleet.backoff.retry_at(version.id),
             room=self.room.instances(version, maximum - alive),
             processors_busy=alive >= self.processors.never_held
             and self.processors.are_shared_out(version.id, time.monotonic()),
         )
+
+    def _idle(self, members: list[Member]) -> list[IdleInstance]:
+        idle = []
+        for member in members:
+            account = self._ledger.account(member.id)
+            if account is not None and account.settled and account.granting:
+                idle.append(IdleInstance(member.id, account.last_used, member.pause_from))
+        return idle
 
     def _paused(self, members: list[Member]) -> list[IdleInstance]:
         paused = []

@@ -17,6 +17,8 @@ class IdleInstance(Struct, frozen=True):
     id: str
     since: float
     """Monotonic time of its last use."""
+    pause_from: float = float("-inf")
+    """The engine could not pause it: it is not asked again before this time."""
 
 
 class Need(Struct, frozen=True, kw_only=True):
@@ -144,5 +146,5 @@ def _to_pause(need: Need, minimum: int, stopped: set[str], now: float) -> tuple[
     oldest_first = sorted(need.idle, key=lambda each: each.since)
     left = [each for each in oldest_first if each.id not in stopped]
     ready_after = need.ready - (len(need.idle) - len(left))
-    due = [each.id for each in left if now - each.since >= need.pause_after_s]
+    due = [each.id for each in left if now - each.since >= need.pause_after_s and now >= each.pause_from]
     return tuple(due[: max(0, ready_after - minimum)])

@@ -32,6 +32,8 @@ class MemoryDriver:
         """Warm instances have loaded by `make_ready` only."""
         self.load_error: Exception | None = None
         self.paused: set[str] = set()
+        self.pauses = 0
+        """Asked for."""
         self.pause_error: PlatError | None = None
         self.resume_error: Exception | None = None
         self.used_s: dict[str, float] = {}
@@ -115,6 +117,7 @@ class MemoryDriver:
         return Placed(running, load)
 
     async def pause(self, instance: str) -> None:
+        self.pauses += 1
         if self.pause_error is not None:
             raise self.pause_error
         self.paused.add(instance)

@@ -1,6 +1,7 @@
 """Out of use and back, with an engine that refuses or is slow."""
 
 import asyncio
+import time
 from typing import NamedTuple
 
 import pytest
@@ -76,13 +77,21 @@ async def test_one_that_cannot_be_resumed_counts_as_nothing(told: Told, error: E
     assert (told.events, told.member.resuming, home(told)) == (["stays paused"], False, 0)
 
 
-async def test_one_that_cannot_be_paused_stays_awake(told: Told) -> None:
+async def test_one_that_cannot_be_paused_is_of_use_and_tried_again_ever_later(told: Told) -> None:
     told.driver.pause_error = PlatError("engine_unavailable", "away")
+    waits = []
+    for _ in range(8):
+        told.pauses.pause(told.member)
+        began = time.monotonic()
+        await settle()
+        assert (told.member.state, home(told), told.events) == (State.READY, 1, ["resumed"])
+        told.events.clear()
+        waits.append(round(told.member.pause_from - began))
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+    told.driver.pause_error = None
     told.pauses.pause(told.member)
     await settle()
-    assert (told.member.state, home(told), told.events) == (State.READY, 1, ["resumed"])
-    told.pauses.pause(told.member)
-    assert told.member.state is State.READY
+    assert (told.driver.paused, told.member.pause_failures) == ({"a"}, 0)
 
 
 async def test_waking_is_for_what_should_be_awake(told: Told) -> None:

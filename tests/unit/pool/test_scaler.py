@@ -143,14 +143,20 @@ async def test_a_paused_instance_is_stopped_in_time(make: MakeRig, clock: Clock)
     assert rig.fleet.members() == []
 
 
-async def test_what_cannot_be_paused_goes_on(make: MakeRig, clock: Clock) -> None:
+async def test_what_cannot_be_paused_goes_on_and_is_paused_later(make: MakeRig, clock: Clock) -> None:
     rig = await make(pausing())
     await use(rig)
     rig.driver.pause_error = PlatError("engine_unavailable", "no answer")
-    clock.now += 10
+    for later_s in (10, 0.5):
+        clock.now += later_s
+        rig.tick()
+        await settle()
+        assert (states(rig), rig.driver.pauses) == ([State.READY], 1)
+    rig.driver.pause_error = None
+    clock.now += 0.5
     rig.tick()
     await settle()
-    assert states(rig) == [State.READY]
+    assert (states(rig), rig.driver.pauses) == ([State.PAUSED], 2)
     assert len(await granted(rig)) == 1
 
 

@@ -223,6 +223,11 @@ def test_who_may_not_start_yet_lacks_no_memory() -> None:
     assert not decide(need(queued=1, room=0, retry_at=NOW + 1), NOW).short
 
 
+def test_one_that_could_not_be_paused_is_asked_for_again_later() -> None:
+    waiting = (IdleInstance("a", NOW - 50, NOW + 1), IdleInstance("b", NOW - 40, NOW))
+    assert decide(need(ready=2, idle=waiting, pause_after_s=30.0), NOW).pause == ("b",)
+
+
 counts = st.integers(0, 6)
 ages = st.lists(st.floats(0, 100), max_size=4)
 
