@@ -76,14 +76,13 @@ def watch_pool(marks: Marks) -> None:
     for driver in (ProcessDriver, DockerDriver):
         marks.around_wait(driver, "place", "place")
         marks.around_wait(driver, "resume", "resume")
-    marks.around(Fleet, "_ready", "ready")
     marks.around(RouterLinks, "send", "send")
 
 
 def watch_router(marks: Marks) -> None:
     marks.around(SlotTable, "wait", "call waits")
     marks.around(PoolLink, "_flush_demand", "demand")
-    marks.around(SlotTable, "grant", "granted")
+    marks.around(SlotTable, "loaded", "loaded")
 
 
 def main() -> None:

@@ -212,20 +212,24 @@ class RouteDropped(Struct, frozen=True, tag="route_dropped"):
     name: str
 
 
-class Coming(Struct, frozen=True, tag="coming"):
-    """An instance listens, and is about to be granted to who waits for its version: connect meanwhile."""
-
-    instance: str
-    address: str
-
-
 class Grant(Struct, frozen=True, tag="grant"):
-    """`slots` more slots at an instance are the router's to use."""
+    """`slots` more slots at an instance are the router's to use.
+
+    `loading`: as soon as it has loaded its function. It says so itself, by its answer to a health check,
+    and the pool does by `Loaded`, or by `Gone`.
+    """
 
     instance: str
     version: str
     address: str
     slots: int
+    loading: bool = False
+
+
+class Loaded(Struct, frozen=True, tag="loaded"):
+    """An instance that was granted while it loaded is ready."""
+
+    instance: str
 
 
 class Reclaim(Struct, frozen=True, tag="reclaim"):
@@ -278,7 +282,7 @@ class KeyVerdict(Struct, frozen=True, tag="key_verdict"):
 
 ToRouter = (
     MemoryPressure
-    | Coming
+    | Loaded
     | Leased
     | KeyVerdict
     | Saturated

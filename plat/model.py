@@ -317,6 +317,8 @@ class DecisionInputs(Struct, frozen=True, kw_only=True, gc=False):
     ready: int
     on_the_way: int
     """Starting, being loaded or being resumed."""
+    promised: int = 0
+    """Of those on the way: calls that wait have their slots already."""
     idle: int
     """Of the ready ones."""
     paused: int

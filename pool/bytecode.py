@@ -17,7 +17,7 @@ from pool import bytecode_compiler
 
 log = get_logger(__name__)
 
-LEAST_BYTES = 1024
+LEAST_BYTES = 1
 """Compiling takes about 1 ms for 1 KB: for less, no process is worth starting."""
 
 TIME_LIMIT_S = 180

@@ -129,6 +129,7 @@ def inputs_of(need: Need) -> DecisionInputs:
         queued=need.queued,
         ready=need.ready,
         on_the_way=need.on_the_way,
+        promised=need.promised,
         idle=len(need.idle),
         paused=len(need.paused),
         backing_off=need.retry_at > float("-inf"),

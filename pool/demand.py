@@ -53,6 +53,11 @@ class Demands:
         link.unseen.append(_Sent(link.sent, version, slots))
         self._set(version, router, max(0, self._queued.get(version, {}).get(router, 0) - slots))
 
+    def again(self, version: str, router: str) -> None:
+        """What it was granted last has come to nothing: it waits, for how many it will say in a moment."""
+        if router in self._links:
+            self._set(version, router, max(1, self._queued.get(version, {}).get(router, 0)))
+
     def of(self, version: str) -> dict[str, int]:
         return dict(self._queued.get(version, {}))
 

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 
 from plat.errors import PlatError
 from plat.feed import (
-    Coming,
     Demand,
     Faulted,
     FromRouter,
     FunctionEntry,
     Gone,
     Hello,
+    Loaded,
     MemoryPressure,
     Returned,
     RouteDropped,
@@ -143,6 +143,9 @@ class Dispatcher:
         if member is None or not member.managed:
             return
         log.warning("instance at fault", instance=instance, reason=reason, function=member.version.function)
+        if member.state is State.LOADING:  # it was promised, and its word that it is ready is yet to come
+            self._fleet.exited(Exited(instance, reason, "A router could not use it."))
+            return
         if member.version.spec.concurrency == 1:
             self._stop_granting(member)
             self._fleet.stop(member, grace_s=0)
@@ -208,13 +211,32 @@ class Dispatcher:
     # --- the fleet's word
 
     def instance_loading(self, member: Member) -> None:
-        """Whoever waits can connect to it meanwhile."""
-        for router in self._demands.of(member.version.id):
-            self._send(router, Coming(member.id, member.address))
+        """Whoever waits has its slots already, and hears from the instance itself when it is ready.
+
+        Not where others of the version are ready: a slot of theirs may be free sooner.
+        """
+        version = member.version
+        accounts = self._ledger.of_version(version.id)
+        if self._demands.outstanding(version.id) and all(each.loading for each in accounts):
+            now = time.monotonic()
+            self._ledger.open(member.id, version.id, version.spec.concurrency, now, loading=True)
+            self._granting.grant(version.id)
+
+    def load_failed(self, member: Member) -> None:
+        """Whoever was promised slots of it waits again."""
+        account = self._ledger.account(member.id)
+        if account is None:
+            return
+        self._ledger.close(member.id)
+        for router in account.held:
+            self._demands.again(member.version.id, router)
+            self._send(router, Gone(member.id, "not_loaded", "Its function could not be loaded."))
 
     def instance_ready(self, member: Member) -> None:
         """Whoever waits has it at once; what else follows is weighed when the grant is on its way."""
         self.scaler.room.evictor.started(member.version.function, member.start_s)
+        for router in self._ledger.loaded(member.id):
+            self._send(router, Loaded(member.id))
         if self._has_former_secrets(member):
             self._drain(member)
         self._serve(member.version.id)
@@ -365,7 +387,7 @@ class Dispatcher:
         self.balance(member.version.id)
 
     def _fail_waiters(self, version_id: str, error: PlatError) -> None:
-        for router in self._demands.of(version_id):
+        for router in self._demands.of(version_id) | self._ledger.promised(version_id):
             self._send(router, StartFailed(version_id, error.code, error.detail, error.reason))
         self._demands.clear(version_id)
 

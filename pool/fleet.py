@@ -45,6 +45,7 @@ class Observer(Protocol):
     """What the fleet tells. Called on the event loop, after the change is complete."""
 
     def instance_loading(self, member: Member) -> None: ...
+    def load_failed(self, member: Member) -> None: ...
     def instance_ready(self, member: Member) -> None: ...
     def instance_lost(self, member: Member) -> None: ...
     def instance_gone(self, member: Member, exited: Exited) -> None: ...
@@ -197,9 +198,7 @@ class Fleet:
     def _another(self, useless: Member) -> Member:
         """In its place, so that the need it was to meet is met by one instance and not by two."""
         useless.become(State.FAILED)
-        useless.become(State.GONE)
-        self._members.remove(useless.id)
-        self._removals.begin(useless.id)
+        self._discard(useless)
         member = Member(secrets.token_hex(8), useless.version, State.STARTING)
         self._members.add(member)
         return member
@@ -214,16 +213,22 @@ class Fleet:
             code=error.code,
             detail=error.detail,
         )
-        member.become(State.GONE)
-        self._members.remove(member.id)
-        self._removals.begin(member.id)
+        self._discard(member)
         if self.observer is not None:
             self.observer.start_failed(member.version, error)
+
+    def _discard(self, failed: Member) -> None:
+        failed.become(State.GONE)
+        self._members.remove(failed.id)
+        self._removals.begin(failed.id)
+        if self.observer is not None:
+            self.observer.load_failed(failed)
 
     def _ready(self, member: Member) -> None:
         member.enter(State.READY)
         member.ready_at = time.monotonic()
-        self._ledger.open(member.id, member.version.id, member.version.spec.concurrency, time.monotonic())
+        if self._ledger.account(member.id) is None:
+            self._ledger.open(member.id, member.version.id, member.version.spec.concurrency, time.monotonic())
         self._tell_ready(member)
 
     def _tell_ready(self, member: Member) -> None:

@@ -8,6 +8,7 @@ from plat.feed import UNLIMITED_SLOTS, FunctionEntry, Grant, Reclaim, ToRouter
 from pool.demand import Demands
 from pool.fleet import Fleet
 from pool.ledger import Allotment, Ledger
+from pool.lifecycle import State
 
 Send = Callable[[str, ToRouter], None]
 """A message for one router, by name."""
@@ -54,7 +55,8 @@ class Granting:
             for allotment in self._ledger.grant(version_id, router, queued, now, room):
                 member = self._fleet.get(allotment.instance)
                 assert member is not None, "an account without an instance"
-                self._send(router, Grant(member.id, version_id, member.address, allotment.slots))
+                loading = member.state is State.LOADING
+                self._send(router, Grant(member.id, version_id, member.address, allotment.slots, loading))
                 self._demands.granted(version_id, router, allotment.slots)
                 self._used(member.version.function, allotment, now)
 

@@ -19,6 +19,9 @@ from pool.member import Member
 
 log = get_logger(__name__)
 
+LAST_WORD_S = 0.1
+"""What an instance said just before it ended has come by then."""
+
 LAST_LINES = 20
 READ_BACK_LINES = 500
 
@@ -108,7 +111,9 @@ class Launcher:
             await asyncio.sleep(0)  # and what was written has gone out
             meanwhile()
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if member.died.done() and not ready.done():
+            if not ready.done():
+                await asyncio.wait([ready], timeout=LAST_WORD_S)
+            if member.died.done() and not (ready.done() and _has_said_how_it_went(ready)):
                 exited = member.died.result()
                 detail = f"The instance ended before it was ready. {exited.detail}"
                 raise PlatError("instance_start_failed", detail, reason=exited.reason)
@@ -132,6 +137,11 @@ class Launcher:
     async def _lines_of(self, member: Member) -> list[str]:
         read = self._logbook.read(member.version.function, tail=READ_BACK_LINES, follow=False)
         return [line.message async for line in read if line.instance == member.id]
+
+
+def _has_said_how_it_went(ready: "asyncio.Future[Any]") -> bool:
+    """And not only that the connection ended with it."""
+    return not isinstance(ready.exception(), UselessError)
 
 
 def without_secrets(error: PlatError, secrets: SecretValues) -> PlatError:

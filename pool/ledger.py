@@ -38,13 +38,14 @@ class Account:
         "held",
         "instance",
         "last_used",
+        "loading",
         "reclaimed",
         "total",
         "used",
         "version",
     )
 
-    def __init__(self, instance: str, version: str, total: int, now: float) -> None:
+    def __init__(self, instance: str, version: str, total: int, now: float, *, loading: bool = False) -> None:
         self.instance = instance
         self.version = version
         self.total = total
@@ -55,6 +56,8 @@ class Account:
         self.asked_at = now
         """When some of it was asked back last to make room."""
         self.granting = True
+        self.loading = loading
+        """Its slots are promised only: none is asked back before it is ready."""
         self.last_used = now
         self.used = False
         """Whether a router has held a slot of it."""
@@ -85,9 +88,9 @@ class Ledger:
 
     # --- instances
 
-    def open(self, instance: str, version: str, total: int, now: float) -> None:
+    def open(self, instance: str, version: str, total: int, now: float, *, loading: bool = False) -> None:
         """A new instance: all slots are home."""
-        account = Account(instance, version, total, now)
+        account = Account(instance, version, total, now, loading=loading)
         self._accounts[instance] = account
         self._versions.setdefault(version, {})[instance] = account
 
@@ -101,6 +104,22 @@ class Ledger:
             if slots := claims.pop(instance, 0):
                 _lower(held, UNKNOWN_ROUTER, slots)
                 held[router] = slots
+
+    def loaded(self, instance: str) -> list[str]:
+        """It is ready. Returns the routers that were promised slots of it."""
+        account = self._accounts[instance]
+        promised = list(account.held) if account.loading else []
+        account.loading = False
+        return promised
+
+    def promised(self, version: str) -> dict[str, int]:
+        """Slots of instances of the version that are still loading, by the router that holds them."""
+        promised: dict[str, int] = {}
+        for account in self.of_version(version):
+            if account.loading:
+                for router, slots in account.held.items():
+                    promised[router] = promised.get(router, 0) + slots
+        return promised
 
     def close(self, instance: str) -> None:
         """The instance is gone, and its slots with it."""
@@ -290,7 +309,7 @@ def _ask_back(accounts: Iterable[Account], holder: str, slots: int) -> list[Allo
     asked = []
     for account in accounts:
         wanted = min(slots, account.held.get(holder, 0) - account.reclaimed.get(holder, 0))
-        if wanted > 0 and account.granting:
+        if wanted > 0 and account.granting and not account.loading:
             account.reclaimed[holder] = account.reclaimed.get(holder, 0) + wanted
             asked.append(Allotment(holder, account.instance, wanted))
             slots -= wanted

@@ -221,6 +221,7 @@ class Scaler:
             queued=self._demands.outstanding(version.id),
             ready=sum(member.state is State.READY for member in members),
             on_the_way=sum(member.state in ON_THE_WAY or member.resuming for member in members),
+            promised=sum(self._is_promised(member) for member in members),
             idle=tuple(self._idle(members)),
             paused=tuple(self._paused(members)),
             retry_at=self._fleet.backoff.retry_at(version.id),
@@ -229,11 +230,14 @@ class Scaler:
             and self.processors.are_shared_out(version.id, time.monotonic()),
         )
 
+    def _is_promised(self, member: Member) -> bool:
+        return member.state is State.LOADING and self._ledger.account(member.id) is not None
+
     def _idle(self, members: list[Member]) -> list[IdleInstance]:
         idle = []
         for member in members:
             account = self._ledger.account(member.id)
-            if account is not None and account.settled and account.granting:
+            if account is not None and account.settled and account.granting and not account.loading:
                 idle.append(IdleInstance(member.id, account.last_used, member.pause_from))
         return idle
 

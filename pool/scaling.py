@@ -38,6 +38,8 @@ class Need(Struct, frozen=True, kw_only=True):
     ready: int
     on_the_way: int
     """Starting, being loaded or being resumed."""
+    promised: int = 0
+    """Of those on the way: their slots are given already, as if they were ready."""
     idle: tuple[IdleInstance, ...]
     """Of the ready ones."""
     paused: tuple[IdleInstance, ...] = ()
@@ -82,7 +84,7 @@ def _wanted_by_queue(need: Need) -> int:
         return 0
     if need.concurrency == 0:
         return 1
-    return need.ready + ceil(need.queued / need.concurrency)
+    return need.ready + need.promised + ceil(need.queued / need.concurrency)
 
 
 def _more(need: Need, wanted: int, serving: int, now: float) -> Decision:

@@ -1,50 +1,92 @@
-"""Connections to instances, opened before a call needs them: for slots just granted, or about to be."""
+"""Connections to instances, opened before a call needs them: for slots just granted.
+
+An instance whose slots were granted while it loads is asked, over the first, whether it is ready: its own
+answer comes sooner than the pool's word.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import msgspec
+from msgspec import Struct
+
 from plat.address import Address
-from plat.feed import Coming
 from plat.tasks import spawn
+from router.http1 import BadResponseError
 from router.slots import InstanceSlots
-from router.upstream import UnreachableError, UpstreamConnection, connect
+from router.upstream import ConnectionLostError, UnreachableError, UpstreamConnection, connect
 
 OPENED = 32
 """At an instance, at most."""
 
-COMING = 256
-"""Instances that a connection waits for, at most: what never comes must not stay for ever."""
+HEALTH = b"GET /_plat/health HTTP/1.1\r\nHost: instance\r\n\r\n"
+ANSWER_LIMIT_BYTES = 64 * 1024
+
+
+class Health(Struct, frozen=True):
+    """What is read of an instance's answer; it holds it back while it loads."""
+
+    function: str = ""
+    """Empty: it is no function's yet."""
 
 
 class Ahead:
-    """Whoever needs a connection that is not there yet makes one; so nothing here can fail a call."""
+    """Whoever needs a connection that is not there yet makes one; so nothing here can fail a call.
 
-    def __init__(self, connect: Callable[[Address], Awaitable[UpstreamConnection]] = connect) -> None:
+    `loaded` hears of each instance that says it is ready, after its connection is there.
+    """
+
+    def __init__(
+        self,
+        loaded: Callable[[str], None],
+        connect: Callable[[Address], Awaitable[UpstreamConnection]] = connect,
+    ) -> None:
+        self._loaded = loaded
         self._connect = connect
-        self._coming: dict[str, asyncio.Task[UpstreamConnection | None]] = {}
-
-    def coming(self, message: Coming) -> None:
-        """An instance whose slots are about to be granted, very likely to this router."""
-        if len(self._coming) >= COMING:
-            self.ended(next(iter(self._coming)))
-        self._coming[message.instance] = spawn(self._try(message.address), "connect to a coming instance")
+        self._asked: dict[str, asyncio.Task[None]] = {}
 
     def granted(self, instance: InstanceSlots, slots: int) -> None:
         """Told after the slots are in the table, and before a call that waited for them goes on."""
-        coming = self._coming.pop(instance.id, None)
-        if coming is not None:
-            self._keep(instance, coming)
-        missing = min(slots, OPENED) - instance.in_use - len(instance.connections)
-        for _ in range(missing):
-            self._keep(instance, spawn(self._try(instance.address), "open ahead"))
+        if not instance.loading:
+            self._open(instance, slots)
+        elif instance.id not in self._asked:
+            asking = spawn(self._ask(instance), "ask whether an instance is ready")
+            self._asked[instance.id] = asking
+            asking.add_done_callback(lambda _: self._asked.pop(instance.id, None))
 
     def ended(self, instance: str) -> None:
         """It is gone."""
-        coming = self._coming.pop(instance, None)
-        if coming is not None:
-            coming.add_done_callback(_close)
+        if (asking := self._asked.get(instance)) is not None:
+            asking.cancel()
 
     # --- steps
+
+    def _open(self, instance: InstanceSlots, slots: int) -> None:
+        missing = min(slots, OPENED) - instance.in_use - len(instance.connections)
+        for _ in range(missing):
+            spawn(self._open_one(instance), "open ahead")
+
+    async def _open_one(self, instance: InstanceSlots) -> None:
+        upstream = await self._try(instance.address)
+        if upstream is not None:
+            _give(instance, upstream)
+
+    async def _ask(self, instance: InstanceSlots) -> None:
+        """Whatever else it answers, the pool will say what becomes of it."""
+        upstream = await self._try(instance.address)
+        if upstream is None:
+            return
+        try:
+            is_ready = await _says_that_it_is_ready(upstream)
+        except BaseException:
+            upstream.close()
+            raise
+        if not is_ready:
+            upstream.close()
+            return
+        _give(instance, upstream)
+        self._loaded(instance.id)
+        self._open(instance, instance.granted)
 
     async def _try(self, address: str) -> UpstreamConnection | None:
         try:
@@ -52,22 +94,26 @@ class Ahead:
         except UnreachableError:
             return None  # the call that needs it will say so
 
-    def _keep(self, instance: InstanceSlots, opening: "asyncio.Task[UpstreamConnection | None]") -> None:
-        if opening.done():
-            _give(instance, opening)
-        else:
-            opening.add_done_callback(lambda done: _give(instance, done))
+
+async def _says_that_it_is_ready(upstream: UpstreamConnection) -> bool:
+    """And the connection can be used again."""
+    body = b""
+    try:
+        await upstream.send(HEALTH)
+        head = await upstream.response_head("GET")
+        while (piece := await upstream.read()) and len(body) < ANSWER_LIMIT_BYTES:
+            body += piece
+        health = msgspec.json.decode(body, type=Health)
+    except (ConnectionLostError, BadResponseError, msgspec.MsgspecError):
+        return False
+    if head.status != 200 or not health.function or not upstream.reusable:
+        return False
+    upstream.finish()
+    return True
 
 
-def _give(instance: InstanceSlots, opened: "asyncio.Task[UpstreamConnection | None]") -> None:
-    if opened.cancelled() or (upstream := opened.result()) is None:
-        return
+def _give(instance: InstanceSlots, upstream: UpstreamConnection) -> None:
     if instance.gone or len(instance.connections) >= instance.granted:
         upstream.close()
     else:
         instance.connections.insert(0, upstream)  # those in use lately stay on top
-
-
-def _close(opened: "asyncio.Task[UpstreamConnection | None]") -> None:
-    if not opened.cancelled() and (upstream := opened.result()) is not None:
-        upstream.close()

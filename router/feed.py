@@ -14,7 +14,6 @@ import msgspec
 from plat.address import Address
 from plat.errors import PlatError
 from plat.feed import (
-    Coming,
     Demand,
     Faulted,
     FromRouter,
@@ -25,6 +24,7 @@ from plat.feed import (
     KeyVerdict,
     Lease,
     Leased,
+    Loaded,
     MemoryPressure,
     Reclaim,
     RouteDropped,
@@ -70,8 +70,7 @@ class PoolLink:
         self, router: str, address: Address, *, clock: Callable[[], float], queue_limit: int
     ) -> None:
         self.granted: Callable[[InstanceSlots, int], None] = _ignore
-        """Told of each grant, after its slots are in the table."""
-        self.coming: Callable[[Coming], None] = _ignore_coming
+        """Told of each grant, after its slots are in the table; the instance may still be loading."""
         self.ended: Callable[[str], None] = _ignore_name
         """Told of each instance that is gone."""
         self.leased: Callable[[Leased], None] = _ignore_leases
@@ -156,6 +155,7 @@ class PoolLink:
 
     async def _converse(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.slots.forget_debts()
+        self.slots.forget_promises()
         self._grants_seen = 0
         # From here on every change is told: what happens while Hello is being sent follows it.
         self._outbox.appendleft(Hello(self._router, self.slots.held(), self.was_leased(), self.claims()))
@@ -209,7 +209,7 @@ class PoolLink:
         self._flushed_at = asyncio.get_running_loop().time()
         dirty, self._dirty = self._dirty, {}
         for version in dirty.values():
-            self._send(Demand(version.id, version.waiting, version.in_flight, self._grants_seen))
+            self._send(Demand(version.id, version.lacking, version.in_flight, self._grants_seen))
 
     # --- in
 
@@ -224,7 +224,7 @@ class PoolLink:
 
     def _apply(self, message: ToRouter) -> None:
         match message:
-            case Coming() | Grant() | Reclaim() | Gone():
+            case Grant() | Loaded() | Reclaim() | Gone():
                 self._apply_to_instance(message)
             case Saturated(version):
                 self.slots.saturated(version, self._clock())
@@ -242,13 +242,13 @@ class PoolLink:
             case _:
                 raise AssertionError(f"unknown message {message!r}")
 
-    def _apply_to_instance(self, message: Coming | Grant | Reclaim | Gone) -> None:
+    def _apply_to_instance(self, message: Grant | Loaded | Reclaim | Gone) -> None:
         match message:
-            case Coming():
-                self.coming(message)
             case Grant():
                 self._grants_seen += 1
                 self.granted(self.slots.grant(message, self._clock()), message.slots)
+            case Loaded():
+                self.slots.loaded(message.instance, self._clock())
             case Reclaim():
                 self.slots.reclaim(message, self._clock())
             case Gone():
@@ -301,10 +301,6 @@ class PoolLink:
 
 
 def _ignore(instance: InstanceSlots, slots: int) -> None:
-    """Nobody wants to know."""
-
-
-def _ignore_coming(message: Coming) -> None:
     """Nobody wants to know."""
 
 

@@ -86,8 +86,7 @@ class Router:
             queue_timeout_s=settings.queue_timeout_s,
             send_timeout_s=settings.send_timeout_s,
         )
-        ahead = Ahead()
-        self.link.coming = ahead.coming
+        ahead = Ahead(lambda instance: self.link.slots.loaded(instance, time.monotonic()))
         self.link.granted = ahead.granted
         self.link.ended = ahead.ended
         self.link.appeared = self._appeared

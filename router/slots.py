@@ -59,6 +59,11 @@ class InstanceSlots:
     def free(self) -> int:
         return max(0, self.granted - self.in_use)
 
+    @property
+    def loading(self) -> bool:
+        """Its slots are promised: they are to be used when it is ready."""
+        return self.id in self.version.loading
+
     def __repr__(self) -> str:
         return f"<InstanceSlots {self.id} {self.in_use}/{self.granted} debt={self.debt} gone={self.gone}>"
 
@@ -86,13 +91,15 @@ class Waiter:
 class VersionSlots:
     """All that a router knows of one version: free slots, waiting calls, calls in flight."""
 
-    __slots__ = ("id", "in_flight", "instances", "load", "stack", "waiters", "waiting")
+    __slots__ = ("id", "in_flight", "instances", "load", "loading", "stack", "waiters", "waiting")
 
     def __init__(self, version_id: str) -> None:
         self.id = version_id
         self.stack: list[InstanceSlots] = []
         """Instances with a free slot, each once, the last used on top; gone ones are skipped."""
         self.instances: dict[str, InstanceSlots] = {}
+        self.loading: dict[str, InstanceSlots] = {}
+        """Those of them that are not ready yet."""
         self.waiters: deque[Waiter] = deque()
         """In order of arrival. One that left stays until it comes to the front."""
         self.waiting = 0
@@ -102,6 +109,11 @@ class VersionSlots:
     @property
     def slots(self) -> int:
         return sum(instance.granted for instance in self.instances.values())
+
+    @property
+    def lacking(self) -> int:
+        """Calls that wait and for which no slot is promised."""
+        return max(0, self.waiting - sum(instance.granted for instance in self.loading.values()))
 
 
 class SlotTable:
@@ -214,11 +226,19 @@ class SlotTable:
         if instance is None:
             instance = InstanceSlots(message, version, now)
             self._instances[instance.id] = version.instances[instance.id] = instance
+            if message.loading:
+                version.loading[instance.id] = instance
         instance.granted += message.slots
-        while instance.free and version.waiting:
-            self._hand_over(instance, now)
-        self._stack(instance)
+        if not instance.loading:
+            self._use(instance, now)
         return instance
+
+    def loaded(self, instance_id: str, now: float) -> None:
+        """It is ready: who waits may use it. Nothing happens if that is known."""
+        instance = self._instances.get(instance_id)
+        if instance is not None and instance.loading:
+            del instance.version.loading[instance_id]
+            self._use(instance, now)
 
     def reclaim(self, message: Reclaim, now: float) -> None:
         """Give back idle slots at once, and owe the rest."""
@@ -256,6 +276,8 @@ class SlotTable:
         """Give the pool what has not been used for `hold_s(version id)` seconds."""
         for instance in list(self._instances.values()):
             idle_s = now - instance.last_used
+            if instance.loading:
+                continue
             if not instance.in_use and instance.free and idle_s >= hold_s(instance.version.id):
                 self._give_back(instance, instance.free, now)
 
@@ -268,7 +290,14 @@ class SlotTable:
     # --- for a pool that has just (re)started
 
     def held(self) -> list[Held]:
-        return [Held(each.id, each.granted) for each in self._instances.values()]
+        return [Held(each.id, each.granted) for each in self._instances.values() if not each.loading]
+
+    def forget_promises(self) -> None:
+        """A pool promises anew: whether what loads is ever ready would never be told."""
+        for instance in list(self._instances.values()):
+            if instance.loading:
+                self._forget(instance)
+                self._close_idle(instance)
 
     def forget_debts(self) -> None:
         """A restarted pool asks anew for what it wants back."""
@@ -290,6 +319,11 @@ class SlotTable:
         return list(self._instances.values())
 
     # --- steps
+
+    def _use(self, instance: InstanceSlots, now: float) -> None:
+        while instance.free and instance.version.waiting:
+            self._hand_over(instance, now)
+        self._stack(instance)
 
     def _hand_over(self, instance: InstanceSlots, now: float) -> bool:
         """One free slot to the first waiter that accepts it."""
@@ -324,10 +358,13 @@ class SlotTable:
             self._close_idle(instance)
 
     def _forget(self, instance: InstanceSlots) -> None:
+        version = instance.version
         instance.gone = True
         instance.granted = 0
         self._instances.pop(instance.id, None)
-        instance.version.instances.pop(instance.id, None)
+        version.instances.pop(instance.id, None)
+        if version.loading.pop(instance.id, None) is not None and version.waiting:
+            self._demand_changed(version)
 
     def _close_idle(self, instance: InstanceSlots) -> None:
         while instance.connections:

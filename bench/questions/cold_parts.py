@@ -45,10 +45,8 @@ PARTS = (
     ("decide and dispatch", "demand heard", "load of a warm one"),
     ("place", "load of a warm one", "place done"),
     ("load: order to the instance, import", "place done", IMPORTED),
-    ("load: serving, and its word of it", IMPORTED, "ready"),
-    ("ready and granted", "ready", "ready done"),
-    ("grant over the feed", "ready done", "granted"),
-    ("request to the handler", "granted", CALLED),
+    ("the instance tells the router that it is ready", IMPORTED, "loaded"),
+    ("request to the handler", "loaded", CALLED),
     ("answer to the client", CALLED, ANSWERED),
 )
 """What it is called, and the first marks of its beginning and end."""

@@ -87,6 +87,8 @@ class BlockingEngine:
         self._threads = concurrency or MOST_THREADS
         take = self._serve_here if self._threads == 1 else self._serve_in_thread
         while True:
+            while self._arrived:
+                self._welcome(self._arrived.popleft(), take)
             is_last_look = self._is_intake_closed and not self._busy
             events = self._selector.select(0 if is_last_look else None)
             for key, _ in events:
@@ -94,8 +96,6 @@ class BlockingEngine:
                     self._bell.recv(4096)
                 else:
                     take(key.data)
-            while self._arrived:
-                self._welcome(self._arrived.popleft(), take)
             if is_last_look and not events and not self._busy:
                 break
         for connection in self._idle:

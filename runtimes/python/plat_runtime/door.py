@@ -110,12 +110,10 @@ class Door:
             self._serve_ready()
 
     def settled(self, engine: Engine | None) -> None:
-        """Loading has ended: answer who waits, and from now on give calls to `engine`."""
+        """Loading has ended: from now on give calls to `engine`; who waits is answered."""
         self._engine = engine
-        for guest in list(self._guests):
-            if guest.held is not None:
-                request, guest.held = guest.held, None
-                self._send(guest, self._pages.outcome(request), request=request)
+        if engine is not None:
+            self._let_in()
         self._settled.set()
 
     def stop(self) -> None:
@@ -130,24 +128,32 @@ class Door:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         self._settled.wait()
         for guest in list(self._guests):
-            guest.is_call = False
-            self._progress(guest)
-        if self._engine is not None:
-            self._pass_on_silent()
+            self._resume(guest)
         while self._is_open:
             self._serve_ready()
         self._selector.close()
         self._bell.close()
         self._bell_end.close()
 
-    def _pass_on_silent(self) -> None:
-        """Who has connected meanwhile without a word is a router: its first call need not pass here."""
+    def _let_in(self) -> None:
+        """Who has connected meanwhile is a router that asks whether we are ready.
+
+        It is answered at once, others by the thread; and its first call need not pass here.
+        """
         before = set(self._guests)
         self._accept()
         for guest in self._guests - before:
             self._read(guest)
             if guest in self._guests and not guest.buffer:
                 self._pass_on(guest)
+
+    def _resume(self, guest: Guest) -> None:
+        """Loading has ended."""
+        if guest.held is not None:
+            request, guest.held = guest.held, None
+            self._send(guest, self._pages.outcome(request), request=request)
+        guest.is_call = False
+        self._progress(guest)
 
     def _serve_ready(self) -> None:
         for key, _ in self._selector.select():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import os
@@ -11,6 +12,7 @@ import traceback
 from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from . import handlers, tracebacks
 from .order import Order
@@ -58,10 +60,20 @@ def prepare(order: Order, ahead: Mapping[str, Iterable[str]]) -> None:
     path += [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
     sys.path[:] = [*path, *(each for each in sys.path if each not in path)]
     sys.dont_write_bytecode = True  # the code is read-only, and the same for every instance
-    importlib.invalidate_caches()
+    for folder in path:
+        sys.path_importer_cache.pop(folder, None)
+    sys.path_importer_cache[code] = _finder(code)
     for found in {name.partition(".")[0] for folder in path for name in _names(folder)}:
         for name in ahead.get(found, ()):
             del sys.modules[name]  # who has imported it keeps it
+
+
+def _finder(folder: str) -> Any:
+    """What `sys.path_hooks` would give, without asking first whether the folder is a zip archive."""
+    for hook in reversed(sys.path_hooks):
+        with contextlib.suppress(ImportError):
+            return hook(folder)
+    return None
 
 
 def _names(folder: str) -> list[str]:

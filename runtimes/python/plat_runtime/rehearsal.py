@@ -6,11 +6,12 @@ pages that it shares until it writes to them: with it, loading a function takes 
 
 from __future__ import annotations
 
-import importlib
 import json
+import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +56,27 @@ def rehearse() -> bytes:
 
 def _load(given: order.Order) -> Callable[[Any, Any], Any]:
     """As for a function, except that its folder is not on the path any more afterwards."""
-    importlib.invalidate_caches()
-    sys.path.insert(0, given.code)
-    try:
+    with _everything_put_back(given):
+        loader.prepare(given, {})
         found = loader.load(given)
         source = Path(given.code, f"{HANDLER}.py").read_bytes()
         compile(source, HANDLER, "exec", dont_inherit=True)  # what was imported had been compiled already
+        return found.call
+
+
+@contextmanager
+def _everything_put_back(given: order.Order) -> Iterator[None]:
+    """What loading changes of the process."""
+    environ, path, dont_write = dict(os.environ), sys.path[:], sys.dont_write_bytecode
+    folder = os.open(".", os.O_PATH)
+    try:
+        yield
     finally:
-        sys.path.remove(given.code)
+        os.fchdir(folder)
+        os.close(folder)
+        for name in os.environ.keys() - environ.keys():
+            del os.environ[name]
+        os.environ.update(environ)
+        sys.path[:], sys.dont_write_bytecode = path, dont_write
         sys.path_importer_cache.pop(given.code, None)
         sys.modules.pop(HANDLER, None)
-    return found.call

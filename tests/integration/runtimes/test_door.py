@@ -37,17 +37,20 @@ def test_a_call_that_comes_before_the_engine_waits_for_it(tmp_path: Path) -> Non
     door.serve(until=lambda: next(answered))
     assert not health.has_bytes()
     assert engine.adopted.empty()
-    silent = Connection(path)
+    router = Connection(path)
+    router.send("GET", "/_plat/health")
     pages.ready()
     door.settled(engine)
+    assert router.has_bytes()
+    passed_on, nothing = engine.adopted.get_nowait()
+    assert nothing == b"", "who asked meanwhile is answered and passed on before anybody else"
+    assert router.read().json["function"] == make_order().function
     assert health.read().json["function"] == make_order().function
     sock, data = engine.adopted.get(timeout=20)
     assert data.startswith(b"GET / HTTP/1.1\r\n")
-    passed_on, nothing = engine.adopted.get(timeout=20)
-    assert nothing == b"", "who connected meanwhile is passed on before it says a word"
     door.stop()
     assert engine.closed.get(timeout=20)
     assert not Path(path).exists()
     assert health.is_closed()
-    for each in (sock, passed_on, call, health, silent):
+    for each in (sock, passed_on, call, health, router):
         each.close()

@@ -147,7 +147,11 @@ class MemoryDriver:
     def make_ready(self, instance: str) -> None:
         self._ready[instance].set_result(None)
 
-    def fail_to_load(self, instance: str, error: PlatError) -> None:
+    def unloaded(self) -> tuple[str, ...]:
+        """Those that run and are not ready."""
+        return tuple(each for each in self.running if each in self._ready and not self._ready[each].done())
+
+    def fail_to_load(self, instance: str, error: Exception) -> None:
         self._ready[instance].set_exception(error)
 
     def end(self, instance: str, reason: str = "exited", detail: str = "It exited.") -> None:

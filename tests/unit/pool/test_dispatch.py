@@ -1,13 +1,11 @@
 """Demand, returns, faults, deaths and deploys, around real parts and a driver in memory."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
 from plat.errors import PlatError
 from plat.feed import (
-    Coming,
     Demand,
     Faulted,
     Gone,
@@ -25,7 +23,6 @@ from plat.feed import (
 from pool.away import GRACE_S
 from pool.dispatch import DRAIN_MARGIN_S
 from pool.lifecycle import State
-from tests.unit.pool.memory_driver import MemoryDriver
 from tests.unit.pool.rig import Clock, Rig, V, connect, function, granted, settle, states, told
 
 
@@ -54,29 +51,6 @@ async def test_one_that_waits_gets_an_instance(rig: Rig) -> None:
     assert (grant.version, grant.slots) == (V, 1)
     assert grant.address == rig.driver.running[grant.instance].address
     assert rig.driver.starts == 1
-
-
-async def test_who_waits_for_a_warm_instance_is_told_where_it_is_while_it_loads(
-    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """So that the connection is there when the slot is."""
-    rig = Rig(tmp_path, MemoryDriver(), routers=2, warm=1)
-    await rig.open(monkeypatch)
-    rig.load(function())
-    connect(rig, "r1")
-    connect(rig, "r2")
-    await rig.list_machine()
-    rig.refill(clock.now)
-    await settle()
-    rig.driver.hold_load = True
-    assert await granted(rig) == []
-    (coming,) = told(rig, Coming)
-    assert coming.address == rig.driver.running[coming.instance].address
-    assert told(rig, Coming, "r2") == []
-    rig.driver.make_ready(coming.instance)
-    await settle()
-    (grant,) = told(rig, Grant)
-    assert (grant.instance, grant.address) == (coming.instance, coming.address)
 
 
 async def test_as_many_as_wait_up_to_the_maximum(rig: Rig) -> None:

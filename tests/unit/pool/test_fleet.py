@@ -28,6 +28,9 @@ class Notes:
     def instance_loading(self, member: Member) -> None:
         self.seen.append(f"loading at {member.address}")
 
+    def load_failed(self, member: Member) -> None:
+        """What is told beside it is looked at."""
+
     def instance_ready(self, member: Member) -> None:
         self.seen.append("ready")
 

@@ -69,6 +69,24 @@ async def test_one_that_dies_ends_the_wait_with_its_reason(rig: Rig) -> None:
     assert raised.value.reason == "out_of_memory"
 
 
+async def test_what_it_said_just_before_it_died_counts(rig: Rig) -> None:
+    """The end of a process is told over another way, and may be told first."""
+    for said in (None, PlatError("handler_import_failed", "no module"), UselessError("it hung up")):
+        member = await warm_member(rig)
+        rig.driver.hold_load = True
+        loading = subtask(rig.launcher.load(member, NEVER), "load")
+        await settle()
+        member.died.set_result(Exited(member.id, "exited", "It went."))
+        await settle()
+        if said is None:
+            rig.driver.make_ready(member.id)
+            assert await loading
+            continue
+        rig.driver.fail_to_load(member.id, said)
+        with pytest.raises(PlatError, match="no module" if isinstance(said, PlatError) else "It went"):
+            await loading
+
+
 # --- secrets
 
 

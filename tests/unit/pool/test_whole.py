@@ -26,6 +26,7 @@ from plat.feed import (
     Gone,
     Grant,
     Hello,
+    Loaded,
     MemoryPressure,
     Reclaim,
     Saturated,
@@ -87,11 +88,12 @@ class Router:
             self.up.append(message)
 
     def demand(self, version: VersionSlots) -> None:
-        self.send(Demand(version.id, version.waiting, version.in_flight, self.grants_seen))
+        self.send(Demand(version.id, version.lacking, version.in_flight, self.grants_seen))
 
     def connect(self) -> None:
         self.grants_seen = 0
         self.slots.forget_debts()
+        self.slots.forget_promises()
         self.up.append(Hello(self.name, self.slots.held()))
         self.connected = True
         for version in self.slots.versions():
@@ -107,6 +109,8 @@ class Router:
             case Grant():
                 self.grants_seen += 1
                 self.slots.grant(message, self.world.clock.now)
+            case Loaded(instance):
+                self.slots.loaded(instance, self.world.clock.now)
             case Reclaim():
                 self.slots.reclaim(message, self.world.clock.now)
             case Gone(instance):
@@ -143,6 +147,10 @@ WEIGHTS = {
     "warm_ones_are_of_no_use": 1,
     "warm_ones_are_of_use": 1,
     "a_handler_fails_once": 1,
+    "loading_takes_its_time": 2,
+    "an_instance_says_that_it_is_ready": 4,
+    "loading_ends": 3,
+    "loading_fails": 1,
     "function_stops_and_starts": 1,
     "a_new_version_goes_live": 2,
     "everything_is_said_and_done": 1,
@@ -167,6 +175,8 @@ class World(RuleBasedStateMachine):
         self.orphans: Counter[str] = Counter()
         self.routers = [Router(f"r{next(self.names)}", self) for _ in range(SEATS)]
         self.checked_stops = 0
+        self.said: set[str] = set()
+        """Instances that have loaded, as their routers know before the pool hears of it."""
 
     @initialize(
         concurrency=st.sampled_from([1, 2]),
@@ -366,6 +376,29 @@ class World(RuleBasedStateMachine):
         self.call_and_talk(seat)
         self.driver.load_error = None
 
+    def loading_takes_its_time(self, _: int) -> None:
+        self.driver.hold_load = True
+
+    def an_instance_says_that_it_is_ready(self, seat: int) -> None:
+        """To a router that was promised slots of it."""
+        slots = self.routers[seat].slots
+        for instance in slots.instances():
+            if instance.loading and instance.id in self.driver.running:
+                self.said.add(instance.id)
+                slots.loaded(instance.id, self.clock.now)
+                return
+
+    def loading_ends(self, _: int) -> None:
+        self.driver.hold_load = False
+        for instance in self.driver.unloaded():
+            self.at_pool(partial(self.driver.make_ready, instance))
+
+    def loading_fails(self, _: int) -> None:
+        error = PlatError("handler_import_failed", "No module named x.")
+        for instance in self.driver.unloaded():
+            if instance not in self.said:
+                self.at_pool(partial(self.driver.fail_to_load, instance, error))
+
     def a_moment_passes(self, _: int) -> None:
         self.clock.now += GRACE_S / 10
 
@@ -446,6 +479,7 @@ class World(RuleBasedStateMachine):
         self.pool_learns()
         self.driver.load_error = None
         self.orphans.clear()
+        self.loading_ends(0)
         for _ in range(60):
             for seat, router in enumerate(self.routers):
                 self.reconnect(seat)

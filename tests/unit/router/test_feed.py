@@ -21,6 +21,7 @@ from plat.feed import (
     Grant,
     Held,
     Hello,
+    Loaded,
     MemoryPressure,
     Reclaim,
     Returned,
@@ -186,6 +187,19 @@ async def test_calls_that_wait_are_said_again_on_every_connection(link: PoolLink
     future.cancel()
 
 
+async def test_promises_of_a_pool_that_is_gone_are_forgotten(link: PoolLink) -> None:
+    first, second = wait(link), wait(link)
+    link.slots.grant(Grant("a", V, "unix:/a", 1, loading=True), 100.0)
+    link.slots.grant(Grant("b", V, "unix:/b", 1, loading=True), 100.0)
+    link.slots.loaded("a", 100.0)
+    assert first.done()
+    socket = Socket()
+    async with connected(link, socket):
+        await flushed(link)
+        assert socket.sent == [Hello("r1", [Held("a", 1)]), Demand(V, 1, 1, 0)]
+    second.cancel()
+
+
 # --- the end
 
 
@@ -264,6 +278,27 @@ async def test_grants_are_counted_in_the_demand(link: PoolLink) -> None:
         assert [future.done() for future in futures] == [True, True, False]
         assert socket.sent[-1] == Demand(V, 1, 2, 1)
     futures[2].cancel()
+
+
+async def test_who_was_promised_a_slot_is_in_no_demand_until_it_comes_to_nothing(link: PoolLink) -> None:
+    future = wait(link)
+    socket = Socket()
+    async with connected(link, socket):
+        await flushed(link)
+        socket.tell(Grant("a", V, "unix:/a", 1, loading=True))
+        await settle()
+        other = wait(link)
+        await flushed(link)
+        socket.tell(Gone("a", "not_loaded", "."))
+        await settle()
+        await flushed(link)
+        demands = [each for each in socket.sent if isinstance(each, Demand)]
+        assert demands == [Demand(V, 1, 0, 0), Demand(V, 1, 0, 1), Demand(V, 2, 0, 1)]
+        socket.tell(Grant("b", V, "unix:/b", 1, loading=True))
+        socket.tell(Loaded("b"))
+        await settle()
+        assert future.result().id == "b"
+    other.cancel()
 
 
 async def test_routes(link: PoolLink) -> None:

@@ -24,6 +24,13 @@ class Sent:
         self.demand.append((version.id, version.waiting))
 
 
+class Connection:
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
 @pytest.fixture
 def sent() -> Sent:
     return Sent()
@@ -94,6 +101,74 @@ def test_a_second_grant_adds_to_the_first(table: SlotTable) -> None:
     assert taken(table) is taken(table) is taken(table)
     assert table.take(V, NOW) is None
     assert table.held() == [Held("a", 3)]
+
+
+# --- promised: while their instance loads
+
+
+def promise(table: SlotTable, slots: int = 1, instance: str = "a") -> InstanceSlots:
+    return table.grant(Grant(instance, V, f"unix:/{instance}", slots, loading=True), NOW)
+
+
+async def test_promised_slots_are_for_nobody_before_their_instance_is_ready(table: SlotTable) -> None:
+    _, future = await queue(table)
+    instance = promise(table)
+    assert (table.take(V, NOW), future.done(), instance.loading) == (None, False, True)
+    table.loaded("a", NOW)
+    assert (future.result(), instance.loading, instance.in_use) == (instance, False, 1)
+
+
+async def test_what_nobody_waits_for_any_more_is_free_when_it_is_ready(table: SlotTable) -> None:
+    promise(table)
+    table.loaded("a", NOW)
+    table.loaded("a", NOW)
+    table.loaded("unknown", NOW)
+    assert taken(table).id == "a"
+    assert table.take(V, NOW) is None
+
+
+async def test_those_who_have_a_promise_lack_nothing(table: SlotTable, sent: Sent) -> None:
+    version = table.version(V)
+    for _ in range(3):
+        await queue(table)
+    promise(table, 2)
+    assert version.lacking == 1
+    promise(table, 2, "b")
+    assert version.lacking == 0
+    sent.demand.clear()
+    table.drop("a")
+    assert (version.lacking, sent.demand) == (1, [(V, 3)])
+    table.drop("b")
+    assert version.lacking == 3
+
+
+async def test_a_slot_of_another_serves_who_has_a_promise(table: SlotTable) -> None:
+    """What it was promised is free for the next."""
+    _, future = await queue(table)
+    promise(table)
+    grant(table, 1, "b")
+    assert future.result().id == "b"
+    table.loaded("a", NOW)
+    assert taken(table).id == "a"
+
+
+def test_a_promise_is_not_held_and_does_not_go_back(table: SlotTable, sent: Sent) -> None:
+    promise(table)
+    table.return_idle(NOW + 100, at_once)
+    assert (table.held(), sent.messages) == ([], [])
+    table.loaded("a", NOW)
+    assert table.held() == [Held("a", 1)]
+
+
+async def test_a_pool_that_is_met_again_promises_anew(table: SlotTable, sent: Sent) -> None:
+    await queue(table)
+    promised = promise(table)
+    grant(table, 1, "b")
+    promised.connections.append(connection := Connection())
+    table.forget_promises()
+    table.loaded("a", NOW)
+    assert (promised.gone, connection.closed, table.version(V).loading) == (True, True, {})
+    assert table.held() == [Held("b", 1)]
 
 
 # --- waiting
@@ -244,12 +319,6 @@ def test_more_than_there_is_cannot_be_owed(table: SlotTable) -> None:
 
 
 def test_an_instance_without_slots_is_forgotten_and_its_connections_closed(table: SlotTable) -> None:
-    class Connection:
-        closed = False
-
-        def close(self) -> None:
-            self.closed = True
-
     grant(table, 1)
     instance = taken(table)
     connection = Connection()

@@ -1,0 +1,177 @@
+"""Slots of an instance that still loads: given to who waits, and what becomes of them."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from plat.errors import PlatError
+from plat.feed import Demand, Faulted, Gone, Grant, Held, Loaded, Reclaim, Returned, StartFailed
+from pool.health import UselessError
+from pool.lifecycle import State
+from tests.unit.pool.memory_driver import MemoryDriver
+from tests.unit.pool.rig import Clock, Rig, V, connect, eventually, function, granted, settle, states, told
+
+
+@pytest.fixture
+async def rig(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    """Two routers, two warm instances, and loading ends when the test says so."""
+    rig = Rig(tmp_path, MemoryDriver(), routers=2, warm=2)
+    await rig.open(monkeypatch)
+    rig.load(function(concurrency=1, maximum=2, pause_after_s=1.0))
+    connect(rig, "r1")
+    connect(rig, "r2")
+    await rig.list_machine()
+    rig.refill(clock.now)
+    await settle()
+    rig.driver.hold_load = True
+    return rig
+
+
+async def demand(rig: Rig, router: str, queued: int) -> None:
+    rig.hear(router, Demand(V, queued, 0, rig.seen(router)))
+    await settle()
+
+
+async def test_who_waits_has_them_while_it_loads(rig: Rig) -> None:
+    (grant,) = await granted(rig)
+    assert grant.loading
+    assert grant.address == rig.driver.running[grant.instance].address
+    assert (states(rig), told(rig, Loaded)) == ([State.LOADING], [])
+    assert not [each for each in rig.sent["r2"] if isinstance(each, Grant)]
+    rig.driver.make_ready(grant.instance)
+    await settle()
+    assert (states(rig), told(rig, Loaded)) == ([State.READY], [Loaded(grant.instance)])
+    assert len(told(rig, Grant)) == 1
+
+
+async def test_those_who_say_again_that_they_wait_have_nothing_started_for_them(rig: Rig) -> None:
+    await granted(rig)
+    await demand(rig, "r1", 0)
+    assert (rig.fleet.starting(), states(rig)) == (0, [State.LOADING])
+
+
+async def test_one_more_that_waits_has_one_more(rig: Rig) -> None:
+    (first,) = await granted(rig)
+    (second,) = await granted(rig, "r2")
+    assert (first.loading, second.loading) == (True, True)
+    assert first.instance != second.instance
+
+
+async def test_one_promised_to_a_router_is_not_asked_back_for_another(rig: Rig) -> None:
+    """It has no use for it before it is ready, and would ask for it again at once."""
+    grants = [*await granted(rig), *await granted(rig, "r2")]
+    await granted(rig, queued=2)
+    assert not told(rig, Reclaim) and not told(rig, Reclaim, "r2")
+    for grant in grants:
+        rig.driver.make_ready(grant.instance)
+    await settle()
+    assert len(rig.fleet.members()) == 2
+
+
+async def test_where_one_is_ready_the_next_is_given_when_it_is(rig: Rig) -> None:
+    """A slot of the first may be free sooner."""
+    (first,) = await granted(rig)
+    rig.driver.make_ready(first.instance)
+    await settle()
+    assert await granted(rig) == []
+    assert states(rig) == [State.LOADING, State.READY]
+    (loading,) = rig.driver.unloaded()
+    rig.driver.make_ready(loading)
+    await settle()
+    (grant,) = told(rig, Grant)
+    assert (grant.instance, grant.loading) == (loading, False)
+
+
+async def test_one_that_comes_home_is_neither_paused_nor_stopped_while_it_loads(
+    rig: Rig, clock: Clock
+) -> None:
+    (grant,) = await granted(rig)
+    rig.hear("r1", Returned(grant.instance, 1, 0.0))
+    for later_s in (5, 100):
+        clock.now += later_s
+        rig.tick()
+        await settle()
+        assert states(rig) == [State.LOADING]
+    rig.driver.make_ready(grant.instance)
+    await settle()
+    assert (states(rig), told(rig, Loaded)) == ([State.READY], [])
+
+
+async def test_those_who_wait_for_one_that_cannot_be_loaded_are_told_why(rig: Rig) -> None:
+    (grant,) = await granted(rig)
+    rig.driver.fail_to_load(grant.instance, PlatError("handler_import_failed", "No module named x."))
+    await eventually(lambda: told(rig, StartFailed))
+    assert [each.instance for each in told(rig, Gone)] == [grant.instance]
+    (failed,) = told(rig, StartFailed)
+    assert "No module named x." in failed.detail
+    assert (rig.fleet.members(), rig.ledger.account(grant.instance)) == ([], None)
+
+
+async def test_another_takes_the_place_of_a_warm_one_that_is_of_no_use(rig: Rig) -> None:
+    rig.driver.load_error = UselessError("it does not answer")
+    grants = await granted(rig)
+    given = grants[-1]
+    assert not given.loading
+    assert rig.driver.starts == 1
+    assert [each.instance for each in told(rig, Gone)] == [each.instance for each in grants[:-1]]
+
+
+async def test_a_router_that_went_is_told_nothing(rig: Rig) -> None:
+    (grant,) = await granted(rig)
+    rig.sent.pop("r1")
+    rig.dispatcher.router_away("r1")
+    rig.driver.fail_to_load(grant.instance, PlatError("handler_import_failed", "No module named x."))
+    await settle()
+    assert (rig.fleet.members(), rig.dispatcher.scaler.short) == ([], set())
+
+
+async def test_a_router_that_is_back_has_none(rig: Rig) -> None:
+    """It forgot them: the slot is home, and is given again."""
+    (first,) = await granted(rig)
+    rig.sent.pop("r1")
+    rig.dispatcher.router_away("r1")
+    connect(rig, "r1")
+    account = rig.ledger.account(first.instance)
+    assert account is not None
+    assert account.held == {}
+    (again,) = await granted(rig)
+    assert (again.instance, again.loading) == (first.instance, True)
+
+
+async def test_one_that_is_ready_by_its_own_word_is_held_by_who_is_back(rig: Rig) -> None:
+    (grant,) = await granted(rig)
+    rig.sent.pop("r1")
+    rig.dispatcher.router_away("r1")
+    connect(rig, "r1", Held(grant.instance, 1))
+    rig.driver.make_ready(grant.instance)
+    await settle()
+    account = rig.ledger.account(grant.instance)
+    assert account is not None
+    assert account.held == {"r1": 1}
+
+
+async def test_who_waits_for_one_of_a_function_that_is_stopped_is_told(rig: Rig) -> None:
+    await granted(rig)
+    stopped = function(stopped=True)
+    rig.table.put(stopped)
+    rig.dispatcher.function_put(stopped)
+    assert {each.code for each in told(rig, StartFailed)} == {"function_stopped"}
+
+
+async def test_one_that_crashed_at_its_first_call_before_we_knew_that_it_was_ready_ends(rig: Rig) -> None:
+    (grant,) = await granted(rig)
+    rig.hear("r1", Faulted(grant.instance, "unreachable"))
+    rig.driver.make_ready(grant.instance)
+    await settle()
+    assert (rig.fleet.members(), told(rig, StartFailed)) == ([], [])
+    assert rig.ledger.account(grant.instance) is None
+
+
+async def test_nobody_who_waits_is_told_that_there_will_be_no_more_while_one_loads(rig: Rig) -> None:
+    rig.driver.hold_load = True
+    await granted(rig, queued=20)
+    need = rig.dispatcher.scaler._need(rig.table.versions[V], rig.table.function("f"))
+    assert (need.promised, need.on_the_way, need.ready) == (2, 2, 0)
+    await asyncio.sleep(0)
+    assert rig.driver.starts == 0
