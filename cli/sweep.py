@@ -8,6 +8,7 @@ from plat.errors import PlatError
 from plat.logs import get_logger
 from plat.settings import Settings
 from pool.drivers.base import Driver, Listener
+from pool.drivers.leftovers import stop_leftovers
 
 log = get_logger(__name__)
 
@@ -37,17 +38,10 @@ async def _sweep_one(name: str, driver: Driver) -> bool:
         log.info("driver has nothing to sweep", driver=name, detail=error.detail)
         return False
     try:
-        await _stop_all(driver)
+        await stop_leftovers(driver)
         return True
     except PlatError as error:
         log.error("instances may be left", driver=name, detail=error.detail)
         return False
     finally:
         await driver.close()
-
-
-async def _stop_all(driver: Driver) -> None:
-    for running in await driver.list():
-        if running.managed:
-            await driver.stop(running.instance, 0)
-            log.info("instance stopped", instance=running.instance, function=running.function)

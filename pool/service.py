@@ -22,6 +22,7 @@ from pool.code import CodeCache
 from pool.dispatch import Dispatcher
 from pool.drivers.base import Driver, Listener, Written
 from pool.drivers.choice import choose_driver, make_driver
+from pool.drivers.leftovers import stop_leftovers
 from pool.feed import RouterLinks, follow_control
 from pool.fleet import Fleet
 from pool.keys import Keys
@@ -281,8 +282,16 @@ class Pool:
     # --- the end
 
     async def stop_instances(self) -> None:
-        """The routers have drained and gone: what still runs has nobody waiting for it."""
+        """The routers have drained and gone: what still runs has nobody waiting for it.
+
+        Also what a pool before this one started, if this one is ended before it has looked.
+        """
         await self.fleet.stop_all(min(STOP_GRACE_S, self._settings.drain_s))
+        if not self._listed:
+            try:
+                await stop_leftovers(self._driver)
+            except PlatError as error:
+                log.error("instances may be left", detail=error.detail)
 
 
 def machine_memory_mb() -> int:
