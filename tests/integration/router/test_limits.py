@@ -14,6 +14,7 @@ import pytest
 from plat.leasing import LEASE_TTL_S, Ask
 from router.limits.leases import StoreError
 from router.limits.redis_store import RedisStore
+from tests.integration.redis_forms import Watched, until
 from tests.integration.redis_server import RedisServer
 from tests.integration.router.conftest import RunInstance, RunRouter
 from tests.integration.router.limited_router import read_log
@@ -33,14 +34,14 @@ def server(data_dir: Path) -> Iterator[RedisServer]:
 class Fleet:
     """Four processes that ask for the same limit."""
 
-    def __init__(self, server: RedisServer, folder: Path, *, rate: float, burst: int) -> None:
-        self._server, self._folder = server, folder
+    def __init__(self, url: str, folder: Path, *, rate: float, burst: int) -> None:
+        self._url, self._folder = url, folder
         self.rate, self.burst = rate, burst
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, *, pace: float, seconds: float) -> None:
         for part in range(ROUTERS):
-            given = (self._server.url, part, ROUTERS, self.rate, self.burst, pace / ROUTERS, seconds)
+            given = (self._url, part, ROUTERS, self.rate, self.burst, pace / ROUTERS, seconds)
             command = [sys.executable, "-m", "tests.integration.router.limited_router"]
             log = self._folder / f"{part}.log"
             self.processes.append(subprocess.Popen([*command, *map(str, given), str(log)]))
@@ -58,7 +59,7 @@ class Fleet:
 
 @pytest.fixture
 def fleet(server: RedisServer, tmp_path: Path) -> Iterator[Fleet]:
-    fleet = Fleet(server, tmp_path, rate=200, burst=200)
+    fleet = Fleet(server.url, tmp_path, rate=200, burst=200)
     yield fleet
     fleet.end()
 
@@ -114,6 +115,64 @@ def test_at_exactly_the_limit_nearly_all_is_admitted(fleet: Fleet) -> None:
     assert late >= 0.99 * (late + lost)
     assert late >= 5 * fleet.rate
     assert most_over(times, fleet.rate, fleet.burst) <= 1e-3
+
+
+@pytest.mark.redis
+def test_a_redis_that_is_flushed_under_ten_times_the_limit(fleet: Fleet, server: RedisServer) -> None:
+    """It remembers nothing of the tokens that routers have; they know, and it fills up again."""
+    server.run("SET", "somebody-else", "s")
+    time.sleep(LEASE_TTL_S)
+    fleet.start(pace=10 * fleet.rate, seconds=15)
+    began = time.monotonic()
+    for later_s in (4, 4.5, 8):
+        _wait_until(began + later_s)
+        server.run("FLUSHALL")
+    for process in fleet.processes:
+        process.wait()
+    times, _ = fleet.logs()
+    assert most_over(times, fleet.rate, fleet.burst) <= 1e-3
+    last = [at for at in times if at > times[-1] - 3]
+    assert len(last) >= 0.9 * 3 * fleet.rate
+
+
+@pytest.mark.redis
+def test_a_failover_under_ten_times_the_limit(watched_redis: Watched, tmp_path: Path) -> None:
+    """The replica may lack what its master said last: it counts as a memory that was lost."""
+    time.sleep(LEASE_TTL_S)
+    fleet = Fleet(watched_redis.url, tmp_path, rate=200, burst=200)
+    try:
+        fleet.start(pace=10 * fleet.rate, seconds=20)
+        _wait_until(time.monotonic() + 7)
+        watched_redis.master.kill()
+        until(watched_redis.has_failed_over, "the replica does not become the master")
+        for process in fleet.processes:
+            process.wait()
+    finally:
+        fleet.end()
+    times, _ = fleet.logs()
+    assert most_over(times, fleet.rate, fleet.burst) <= 1e-3
+    last = [at for at in times if at > times[-1] - 3]
+    assert len(last) >= 0.9 * 3 * fleet.rate
+
+
+@pytest.mark.redis
+def test_what_routers_have_left_is_home_when_they_stop(fleet: Fleet, server: RedisServer) -> None:
+    fleet.start(pace=fleet.rate, seconds=LEASE_TTL_S + 2)
+    held = []
+    while any(process.poll() is None for process in fleet.processes):
+        held.append(_held(server))
+        time.sleep(0.05)
+    assert max(held) > 0
+    assert _held(server) == 0
+    assert [process.wait() for process in fleet.processes] == [0] * ROUTERS
+
+
+def _held(server: RedisServer) -> int:
+    """Tokens that Redis counts as held by routers, forgotten ones left out."""
+    bucket = server.run("HGETALL", "{plat}:lease:f:f")
+    assert isinstance(bucket, dict)
+    leases = [value for name, value in bucket.items() if name.startswith(b":r")]
+    return sum(int(float(value.split()[0])) for value in leases)
 
 
 def _wait_until(at: float) -> None:
