@@ -20,8 +20,8 @@ from pool.scaling import NO_LIMIT
 from pool.table import FunctionTable
 
 
-class _Look:
-    """What was seen of the machine; None: not looked at yet."""
+class Look:
+    """What was seen of the machine, at its first question; None: not looked at yet."""
 
     def __init__(self) -> None:
         self.free_mb: int | None = None
@@ -53,7 +53,7 @@ class Room:
         self._memory_mb = memory_mb
         self._minimum = minimum
         self._send_away = send_away
-        self._look: _Look | None = None
+        self._look: Look | None = None
         self._promised: dict[str, int] = {}
         """Memory that comes free for versions without an instance."""
         self.evictor: Evictor = GreedyDual()
@@ -61,12 +61,12 @@ class Room:
     # --- reading
 
     @contextmanager
-    def one_look(self) -> Iterator[None]:
+    def seen_as(self, look: Look) -> Iterator[None]:
         """Many versions are weighed one after the other: the machine is looked at once, not for each.
 
         What changes meanwhile is seen by `make`, which looks again.
         """
-        self._look = _Look()
+        self._look = look
         try:
             yield
         finally:
@@ -98,13 +98,13 @@ class Room:
         return sum(self._promised.values())
 
     def _seen_free_mb(self) -> int:
-        look = self._look or _Look()
+        look = self._look or Look()
         if look.free_mb is None:
             look.free_mb = self.free_mb()
         return look.free_mb
 
     def _seen_evictable_mb(self) -> int:
-        look = self._look or _Look()
+        look = self._look or Look()
         if look.evictable_mb is None:
             candidates_mb = sum(each.memory_mb for each in self._candidates())
             look.evictable_mb = self._fleet.warm_memory_mb() + candidates_mb

@@ -154,12 +154,13 @@ class Pool:
         while True:
             await asyncio.sleep(TICK_S)
             try:
-                self._tick()
+                await self._tick()
             except Exception as error:
                 log.error("a tick failed", exc_info=error)
 
-    def _tick(self) -> None:
-        self.dispatcher.tick()
+    async def _tick(self) -> None:
+        for _ in self.dispatcher.tick():
+            await asyncio.sleep(0)
         if self._listed:
             self.dispatcher.machine_listed()
         self._refill()

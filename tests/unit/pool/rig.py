@@ -149,7 +149,8 @@ class Rig:
 
     def tick(self) -> None:
         """As the service does it, a few times a second."""
-        self.dispatcher.tick()
+        for _ in self.dispatcher.tick():
+            continue
         if self._listed:
             self.dispatcher.machine_listed()
 

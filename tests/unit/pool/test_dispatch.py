@@ -118,11 +118,11 @@ async def test_an_idle_instance_is_stopped_in_time(rig: Rig, clock: Clock) -> No
     (grant,) = await granted(rig)
     rig.hear("r1", Returned(grant.instance, 1, 0.0))
     clock.now += 59
-    rig.dispatcher.tick()
+    rig.tick()
     await settle()
     assert states(rig) == [State.READY]
     clock.now += 1
-    rig.dispatcher.tick()
+    rig.tick()
     await settle()
     assert rig.fleet.members() == []
     assert [each.instance for each in told(rig, Gone)] == [grant.instance]
@@ -131,7 +131,7 @@ async def test_an_idle_instance_is_stopped_in_time(rig: Rig, clock: Clock) -> No
 async def test_an_instance_that_a_router_holds_is_not_idle(rig: Rig, clock: Clock) -> None:
     await granted(rig)
     clock.now += 10_000
-    rig.dispatcher.tick()
+    rig.tick()
     await settle()
     assert states(rig) == [State.READY]
 
@@ -166,11 +166,11 @@ async def test_a_drain_that_takes_too_long_is_ended(rig: Rig, clock: Clock) -> N
     rig.table.put(entry)
     rig.dispatcher.function_put(entry)
     clock.now += 30 + DRAIN_MARGIN_S - 0.1
-    rig.dispatcher.tick()
+    rig.tick()
     await settle()
     assert states(rig) == [State.DRAINING]
     clock.now += 0.1
-    rig.dispatcher.tick()
+    rig.tick()
     await settle()
     assert [each.instance for each in told(rig, Gone)] == [grant.instance]
 
@@ -202,14 +202,14 @@ async def test_a_version_on_trial_is_not_taken_for_an_old_one(rig: Rig) -> None:
     rig.dispatcher.scaler.begin_trial(trial)
     assert await rig.fleet.start(trial) is None
     rig.dispatcher.function_put(function())
-    rig.dispatcher.tick()
+    rig.tick()
     await settle()
     assert [member.version.id for member in rig.fleet.members()] == ["f-2"]
     entry = function(number=2)
     rig.table.put(entry)
     rig.dispatcher.function_put(entry)
     rig.dispatcher.scaler.end_trial(trial)
-    rig.dispatcher.tick()
+    rig.tick()
     await settle()
     assert states(rig) == [State.READY]
     assert told(rig, RoutePut)[-1].route.live == 2
@@ -270,13 +270,13 @@ async def test_a_dead_routers_slots_wait_for_the_instance_to_be_idle(rig: Rig, c
     del rig.sent["r1"]
     connect(rig, "r2")
     clock.now += GRACE_S
-    rig.dispatcher.tick()
+    rig.tick()
     await settle()
     account = rig.ledger.account(grant.instance)
     assert account is not None
     assert account.held == {"r1": 1}
     rig.driver.in_flight[grant.instance] = 0
-    rig.dispatcher.tick()
+    rig.tick()
     await settle()
     assert account.settled
 
@@ -289,12 +289,12 @@ async def test_an_instance_that_never_gets_idle_again_is_replaced(rig: Rig, cloc
     del rig.sent["r1"]
     connect(rig, "r2")
     clock.now += 30 + DRAIN_MARGIN_S + 0.1
-    rig.dispatcher.tick()
+    rig.tick()
     await settle()
     (other,) = await granted(rig, "r2")
     assert other.instance != grant.instance
     assert grant.instance in rig.driver.running
     clock.now += 30 + DRAIN_MARGIN_S + 0.1
-    rig.dispatcher.tick()
+    rig.tick()
     await settle()
     assert grant.instance not in rig.driver.running
