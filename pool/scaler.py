@@ -18,7 +18,7 @@ from pool.lifecycle import ON_THE_WAY, State
 from pool.member import Member
 from pool.processors import Processors
 from pool.room import Room
-from pool.scaling import Decision, IdleInstance, Need, decide
+from pool.scaling import Decision, IdleInstance, Need, decide, quiet_until
 from pool.table import FunctionTable, is_live
 from pool.windows import Minimums
 
@@ -26,6 +26,9 @@ log = get_logger(__name__)
 
 START_PLACES = max(4, 2 * (os.cpu_count() or 1))
 """Instances that start at the same time, over all functions; the rest wait for a place."""
+
+LONGEST_QUIET_S = 5.0
+"""A version of which nothing is heard is looked at so often: what is learned of it may have changed."""
 
 
 class Scaler:
@@ -51,6 +54,8 @@ class Scaler:
         self._demands = demands
         self._drain = drain
         self._trials: dict[str, VersionEntry] = {}
+        self._quiet: dict[str, float] = {}
+        """Versions that time alone changes nothing of before this."""
         self._minimums = Minimums()
         self._expectations = Expectations(learned=learned)
         self.decisions = Decisions()
@@ -102,11 +107,30 @@ class Scaler:
         for instance in decision.resume:
             self._with(instance, self._fleet.resume)
         self._note_short(version, decision)
+        self._note_quiet(version.id, function, need, decision)
         started = self._start(version, decision.start)
         done = msgspec.structs.replace(decision, start=started)
         if function is not None:  # of one that was deleted nobody will ask
             self.decisions.note(version.function, version.number, need, done, datetime.now(UTC))
         return decision
+
+    def _note_quiet(
+        self, version_id: str, function: FunctionEntry | None, need: Need, decision: Decision
+    ) -> None:
+        scheduled = function is not None and function.windows
+        if decision.does_nothing and not scheduled and version_id not in self._trials:
+            self._quiet[version_id] = min(quiet_until(need), time.monotonic() + LONGEST_QUIET_S)
+        else:
+            self._quiet.pop(version_id, None)
+
+    def stirred(self, version_id: str) -> None:
+        """Something happened to the version that may change what it needs."""
+        self._quiet.pop(version_id, None)
+
+    def not_quiet(self, version_ids: set[str], now: float) -> list[str]:
+        """Those that may need something by now; of all others nothing is kept."""
+        self._quiet = {each: until for each in version_ids if (until := self._quiet.get(each, now)) > now}
+        return [each for each in version_ids if each not in self._quiet]
 
     def _note_short(self, version: VersionEntry, decision: Decision) -> None:
         if not decision.short:

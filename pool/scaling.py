@@ -64,6 +64,10 @@ class Decision(Struct, frozen=True):
     short: bool = False
     """Memory is missing for more."""
 
+    @property
+    def does_nothing(self) -> bool:
+        return not (self.start or self.stop or self.resume or self.pause or self.saturated or self.short)
+
 
 def decide(need: Need, now: float) -> Decision:
     """Have at once what waiting calls need; pause and stop what is idle; keep `min` and `max`."""
@@ -76,6 +80,19 @@ def decide(need: Need, now: float) -> Decision:
     if serving < min(wanted, need.max):
         return _more(need, wanted, serving, now)
     return _less(need, wanted, minimum, now)
+
+
+def quiet_until(need: Need) -> float:
+    """Until then, and as long as nothing else happens, `decide` does what it does now: nothing.
+
+    -inf: that is not known, for something waits or is on its way.
+    """
+    if need.queued or need.on_the_way or need.min:
+        return float("-inf")
+    due = [each.since + _idle_s(need) for each in (*need.idle, *need.paused)]
+    if need.pause_after_s is not None:
+        due += [max(each.since + need.pause_after_s, each.pause_from) for each in need.idle]
+    return min(due, default=float("inf"))
 
 
 def _wanted_by_queue(need: Need) -> int:
@@ -133,12 +150,16 @@ def _is_saturated(need: Need) -> bool:
 
 def _surplus(need: Need, alive: int, keep: int, now: float) -> tuple[str, ...]:
     """Idle for too long, or over the maximum: the longest idle go first."""
-    idle_s = need.idle_s if need.live else min(need.idle_s, NOT_LIVE_IDLE_S)
+    idle_s = _idle_s(need)
     oldest_first = sorted((*need.idle, *need.paused), key=lambda each: each.since)
     expired = [each.id for each in oldest_first if now - each.since >= idle_s]
     over = [each.id for each in oldest_first[: max(0, alive - need.max)]]
     chosen = dict.fromkeys([*over, *expired])
     return tuple(list(chosen)[: max(0, alive - keep)])
+
+
+def _idle_s(need: Need) -> float:
+    return need.idle_s if need.live else min(need.idle_s, NOT_LIVE_IDLE_S)
 
 
 def _to_pause(need: Need, minimum: int, stopped: set[str], now: float) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ async def test_the_pool_of_the_decision_bench_has_its_instances_and_decides(tmp_
     assert len(bench.fleet.members()) == decision.INSTANCES
     assert bench.demand(0) > 0
     assert bench.fleet.starting() == 1
-    assert bench.tick() > 0
+    assert bench.look() > bench.tick() > 0
 
 
 def test_the_worst_of_several_runs_counts() -> None:

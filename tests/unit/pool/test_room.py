@@ -235,5 +235,5 @@ async def test_many_versions_are_weighed_by_one_look(make: MakeRig, monkeypatch:
         return look(room)
 
     monkeypatch.setattr(Room, "_candidates", counted)
-    rig.tick()
+    rig.dispatcher.sweep()
     assert len(looks) == 1

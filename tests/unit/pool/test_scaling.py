@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pool.scaling import NOT_LIVE_IDLE_S, IdleInstance, Need, decide
+from pool.scaling import NOT_LIVE_IDLE_S, IdleInstance, Need, decide, quiet_until
 
 NOW = 1000.0
 
@@ -268,3 +268,57 @@ def test_whatever_is_needed(  # noqa: PLR0917 - hypothesis fills them in
     assert serving + len(decision.resume) + decision.start <= max(maximum, serving)
     if decision.start or decision.resume:
         assert not (decision.stop or decision.pause)
+
+
+@given(
+    counts,
+    st.integers(1, 6),
+    counts,
+    st.lists(st.tuples(st.floats(0, 100), st.floats(-10, 100)), max_size=4),
+    ages,
+    st.sampled_from([None, 30.0]),
+    st.booleans(),
+    st.floats(0, 0.999),
+)
+def test_what_is_quiet_stays_quiet_as_long_as_it_is_said(
+    queued: int,
+    maximum: int,
+    busy: int,
+    idle_ages: list[tuple[float, float]],
+    paused_ages: list[float],
+    pause_after_s: float | None,
+    live: bool,
+    part: float,
+) -> None:
+    waiting = tuple(IdleInstance(f"i{n}", NOW - age, NOW + later) for n, (age, later) in enumerate(idle_ages))
+    given_need = need(
+        queued=queued,
+        max=maximum,
+        ready=busy + len(waiting),
+        idle=waiting,
+        paused=tuple(IdleInstance(f"p{n}", NOW - age) for n, age in enumerate(paused_ages)),
+        pause_after_s=pause_after_s,
+        live=live,
+    )
+    until = quiet_until(given_need)
+    if decide(given_need, NOW).does_nothing and until > NOW:
+        later = NOW + part * (min(until, NOW + 1000) - NOW)
+        assert decide(given_need, later).does_nothing
+
+
+@pytest.mark.parametrize(
+    ("given_need", "until"),
+    [
+        (need(ready=1), float("inf")),
+        (need(ready=1, idle=idle(10)), NOW + 50),
+        (need(ready=1, idle=idle(10), pause_after_s=30.0), NOW + 20),
+        (need(ready=1, idle=(IdleInstance("a", NOW - 40, NOW + 8),), pause_after_s=30.0), NOW + 8),
+        (need(paused=idle(40)), NOW + 20),
+        (need(ready=1, idle=idle(1), live=False), NOW + NOT_LIVE_IDLE_S - 1),
+        (need(queued=1, ready=1), float("-inf")),
+        (need(on_the_way=1), float("-inf")),
+        (need(min=1, ready=1), float("-inf")),
+    ],
+)
+def test_how_long_nothing_changes_by_itself(given_need: Need, until: float) -> None:
+    assert quiet_until(given_need) == until
