@@ -6,7 +6,6 @@ elsewhere, start or stop what `scaling.decide` says. Synchronous throughout; the
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 
@@ -37,7 +36,7 @@ from pool.ledger import Ledger
 from pool.lifecycle import State
 from pool.member import Member
 from pool.recovery import SlotRecovery
-from pool.room import Look
+from pool.rounds import Rounds
 from pool.scaler import Scaler
 from pool.table import FunctionTable, is_live, route_of
 
@@ -52,9 +51,6 @@ PRESSURE_INTERVAL_S = 0.1
 
 WEIGHED_S = 0.002
 """So long after a grant comes what is not urgent: the system call that sends it is made in between."""
-
-TURN_S = 0.001
-"""A look at all versions makes way for others after each of these: at 160 it takes 12 ms."""
 
 SATURATED_INTERVAL_S = 0.25
 """A quarter of what it holds for (`router.overload.SATURATED_S`)."""
@@ -95,6 +91,7 @@ class Dispatcher:
         self.scaler = Scaler(
             table, fleet, ledger, self._demands, memory_mb=memory_mb, learned=learned, drain=self._drain
         )
+        self._rounds = Rounds(table, fleet, self._demands, self.scaler, self.balance)
         self._granting = Granting(fleet, ledger, self._demands, send, self.scaler.used, self._function_of)
         fleet.observer = self
 
@@ -303,7 +300,7 @@ class Dispatcher:
                 self._stop_if_settled(member)
                 if now >= member.drain_by:
                     self._fleet.stop(member)
-        yield from self._sweep(self.scaler.not_quiet(self._in_use(), now))
+        yield from self._rounds.of_what_is_due(now)
         for function in self.scaler.due(now):
             self.sweep_function(function)
         told = self._saturated_told.items()
@@ -312,36 +309,9 @@ class Dispatcher:
         self._recovery.look()
 
     def sweep(self) -> None:
-        """Balance every version that has instances, waiting calls, or a minimum to keep."""
-        for _ in self._sweep(self._in_use()):
+        """Every version, at once."""
+        for _ in self._rounds.of_all():
             continue
-
-    def _in_use(self) -> set[str]:
-        versions = {member.version.id for member in self._fleet.members()} | set(self._demands.versions())
-        versions |= {
-            version.id
-            for function in self._table.with_minimum()
-            if self.scaler.minimum(function)
-            for version in function.versions
-            if version.number == function.live
-        }
-        self.scaler.only_these_want(versions)
-        return versions
-
-    def _sweep(self, versions: Iterable[str]) -> Iterator[None]:
-        rest, look = deque(self._fairly(versions)), Look()
-        while rest:
-            with self.scaler.room.seen_as(look):
-                self._balance_some(rest)
-            yield
-
-    def _balance_some(self, rest: deque[str]) -> None:
-        """As many as there is time for in a turn."""
-        ends = time.monotonic() + TURN_S
-        while rest:
-            self.balance(rest.popleft())
-            if time.monotonic() >= ends:
-                return
 
     def sweep_function(self, function: FunctionEntry) -> None:
         for version in function.versions:
@@ -357,12 +327,8 @@ class Dispatcher:
         self._balance_fairly([version_id, *(self.scaler.short - {version_id})])
 
     def _balance_fairly(self, versions: Iterable[str]) -> None:
-        for version_id in self._fairly(versions):
+        for version_id in self._rounds.fairly(versions):
             self.balance(version_id)
-
-    def _fairly(self, versions: Iterable[str]) -> list[str]:
-        """Where not all can have what they want, those with the fewest instances come first."""
-        return sorted(versions, key=lambda each: len(self._fleet.members(each)))
 
     def _scale(self, version: VersionEntry, function: FunctionEntry | None) -> None:
         now = time.monotonic()

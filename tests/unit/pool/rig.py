@@ -48,7 +48,17 @@ class Clock:
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
         clock = SimpleNamespace(monotonic=self.monotonic, time=time.time)
-        for module in ("adoption", "dispatch", "fleet", "scaler", "granting", "pauses", "recovery", "warm"):
+        for module in (
+            "adoption",
+            "dispatch",
+            "fleet",
+            "scaler",
+            "granting",
+            "pauses",
+            "recovery",
+            "rounds",
+            "warm",
+        ):
             patch.setattr(f"pool.{module}.time", clock)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from plat.feed import Demand, Grant, Returned
 from plat.model import Window
-from pool import dispatch
+from pool import dispatch, rounds
 from pool.lifecycle import State
 from pool.scaler import LONGEST_QUIET_S, Scaler
 from tests.unit.pool.memory_driver import MemoryDriver
@@ -59,7 +59,7 @@ async def test_one_version_in_a_turn_where_a_turn_is_over_at_once(
     make: MakeRig, looked_at: list[str], clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = await make()
-    monkeypatch.setattr(dispatch, "TURN_S", 0)
+    monkeypatch.setattr(rounds, "TURN_S", 0)
     clock.now += LONGEST_QUIET_S
     looked_at.clear()
     seen = [len(looked_at) for _ in rig.dispatcher.tick()]
