@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from plat.artifacts import remove_tree
 from pool.drivers import ready_trees
 from pool.drivers.ready_trees import LEAST_FILES, ReadyTrees
 
@@ -171,3 +172,37 @@ async def test_closed_while_one_is_made_it_leaves_nothing(
     await until(lambda: made(tmp_path) or trees._ready)
     await trees.close()
     assert not (tmp_path / "linked").exists()
+
+
+async def test_a_few_files_are_linked_without_a_thread_once_they_are_known(
+    tmp_path: Path, trees: ReadyTrees, target: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = tmp_path / "code" / "small"
+    code.mkdir(parents=True)
+    (code / "main.py").write_text("x = 1")
+    handed_over = []
+    in_a_thread = ready_trees._in_a_thread
+
+    async def noted(work: Callable[[], int]) -> int:
+        handed_over.append(code.name)
+        return await in_a_thread(work)
+
+    monkeypatch.setattr(ready_trees, "_in_a_thread", noted)
+    for _ in range(3):
+        await trees.give(code, given := target())
+        assert names(given) == {"main.py"}
+    assert handed_over == ["small"]
+    for number in range(ready_trees.FEW_FILES):
+        (code / f"{number}.py").touch()
+    for _ in range(2):
+        await trees.give(code, target())
+    assert handed_over == ["small", "small"]
+
+
+async def test_what_was_known_of_removed_code_is_forgotten(
+    code: Path, trees: ReadyTrees, target: Callable[[], Path]
+) -> None:
+    await trees.give(code, target())
+    remove_tree(code)
+    await trees.forget_removed()
+    assert trees._files == {}
