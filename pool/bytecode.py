@@ -1,5 +1,7 @@
 """Python files of unpacked code, compiled once: instances have it read-only and would do it at every start.
 
+Also a handler of five lines: importing it from its bytecode takes 0.4 ms instead of 0.8.
+
 Only instances whose Python is of the pool's own minor version use it; to others it is one more folder.
 """
 
@@ -17,9 +19,6 @@ from pool import bytecode_compiler
 
 log = get_logger(__name__)
 
-LEAST_BYTES = 1
-"""Compiling takes about 1 ms for 1 KB: for less, no process is worth starting."""
-
 TIME_LIMIT_S = 180
 NOBODY = 65534
 CACHE = "__pycache__"
@@ -30,7 +29,7 @@ async def add_bytecode(folder: Path) -> None:
 
     Raises OSError.
     """
-    if await asyncio.to_thread(_source_bytes, folder) < LEAST_BYTES:
+    if not await asyncio.to_thread(_has_python, folder):
         return
     scratch = _scratch(folder)  # not in a thread, which could make it after we were cancelled
     try:
@@ -44,8 +43,8 @@ async def add_bytecode(folder: Path) -> None:
         await asyncio.to_thread(remove_tree, scratch)
 
 
-def _source_bytes(folder: Path) -> int:
-    return sum(file.lstat().st_size for file in folder.rglob("*.py"))
+def _has_python(folder: Path) -> bool:
+    return any(folder.rglob("*.py"))
 
 
 def _scratch(folder: Path) -> Path:

@@ -13,7 +13,6 @@ from pool import bytecode
 from pool.bytecode import add_bytecode
 
 TAG = sys.implementation.cache_tag
-LONG = "# a line that makes it long enough to be worth a process\n" * 30
 
 
 @pytest.fixture
@@ -22,7 +21,7 @@ def code(tmp_path: Path) -> Path:
     code = tmp_path / "cache" / ("ab" * 32)
     (code / "package" / "below").mkdir(parents=True)
     (code / "data").mkdir()
-    (code / "main.py").write_text(f"{LONG}from package.below import value\nprint(value.X)\n")
+    (code / "main.py").write_text("from package.below import value\nprint(value.X)\n")
     (code / "package" / "__init__.py").touch()
     (code / "package" / "below" / "value.py").write_text("X = 42\n")
     (code / "package" / "broken.py").write_text("def (:\n")
@@ -93,12 +92,19 @@ async def test_what_the_package_brought_stays(code: Path) -> None:
     assert (code / "package" / "below" / "__pycache__").exists()
 
 
-async def test_little_code_is_not_worth_a_process(tmp_path: Path) -> None:
-    code = tmp_path / "code"
-    code.mkdir()
-    (code / "main.py").write_text("x = 1")
+@pytest.mark.parametrize(
+    ("name", "made"), [("main.py", {f"__pycache__/main.{TAG}.pyc"}), ("main.js", set())], ids=["py", "js"]
+)
+async def test_little_code_is_compiled_too_and_other_code_starts_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, made: set[str]
+) -> None:
+    code = tmp_path / "cache" / "code"
+    code.mkdir(parents=True)
+    (code / name).write_text("x = 1")
+    if not made:
+        monkeypatch.setattr(bytecode, "_compile", None)
     await add_bytecode(code)
-    assert not compiled(code)
+    assert compiled(code) == made
 
 
 async def test_a_link_is_not_followed(code: Path, tmp_path: Path) -> None:
