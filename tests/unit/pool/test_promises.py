@@ -93,6 +93,7 @@ async def test_one_that_comes_home_is_neither_paused_nor_stopped_while_it_loads(
         rig.tick()
         await settle()
         assert states(rig) == [State.LOADING]
+    assert not [each for each in rig.dispatcher.scaler.decisions.of("f") if each.stop or each.pause]
     rig.driver.make_ready(grant.instance)
     await settle()
     assert (states(rig), told(rig, Loaded)) == ([State.READY], [])
