@@ -13,7 +13,6 @@ WITHOUT: dict[str, str] = {
     "control/rows.py": "types without code",
     "cli/sweep.py": DOING + "tests/integration/cli/test_sweep.py",
     "pool/feed.py": DOING + "tests/integration/pool/test_feed.py",
-    "pool/service.py": DOING + "tests/acceptance/test_no_call_is_dropped.py",
     "pool/drivers/base.py": "types and an interface without code",
     "pool/drivers/process.py": DOING + "tests/integration/pool/test_drivers.py",
     "pool/drivers/child.py": DOING + "tests/integration/pool/test_drivers.py",
