@@ -38,7 +38,7 @@ async def _sweep_one(name: str, driver: Driver) -> bool:
         log.info("driver has nothing to sweep", driver=name, detail=error.detail)
         return False
     try:
-        await stop_leftovers(driver)
+        await stop_leftovers(driver, grace_s=0)
         return True
     except PlatError as error:
         log.error("instances may be left", driver=name, detail=error.detail)

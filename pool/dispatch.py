@@ -216,10 +216,13 @@ class Dispatcher:
     def instance_loading(self, member: Member) -> None:
         """Whoever waits has its slots already, and hears from the instance itself when it is ready.
 
-        Not where others of the version are ready: a slot of theirs may be free sooner.
+        Not where others of the version are ready: a slot of theirs may be free sooner. Nor of one with
+        secrets, which may be changed meanwhile: no call may come to one that has the former value.
         """
         version = member.version
         accounts = self._ledger.of_version(version.id)
+        if version.spec.secrets:
+            return
         if self._demands.outstanding(version.id) and all(each.loading for each in accounts):
             now = time.monotonic()
             self._ledger.open(member.id, version.id, version.spec.concurrency, now, loading=True)
@@ -231,9 +234,12 @@ class Dispatcher:
         if account is None:
             return
         self._ledger.close(member.id)
+        gone = Gone(member.id, "not_loaded", "Its function could not be loaded.")
+        if member.died.done():
+            gone = Gone(member.id, member.died.result().reason, member.died.result().detail)
         for router in account.held:
             self._demands.again(member.version.id, router)
-            self._send(router, Gone(member.id, "not_loaded", "Its function could not be loaded."))
+            self._send(router, gone)
 
     def instance_ready(self, member: Member) -> None:
         """Whoever waits has it at once; what else follows is weighed when the grant is on its way."""

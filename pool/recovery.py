@@ -38,10 +38,10 @@ class SlotRecovery:
         self.away = AwayRouters(time.monotonic())
 
     def look(self) -> None:
-        """Now and then. One question at a time to each instance."""
+        """Now and then. One question at a time to each instance; those that load are asked when they have."""
         for account in self._ledger.with_away():
             member = self._fleet.get(account.instance)
-            if member is not None and account.instance not in self._asked:
+            if member is not None and not account.loading and account.instance not in self._asked:
                 self._asked.add(account.instance)
                 spawn(self._resolve(account, member), f"look after {account.instance}")
 

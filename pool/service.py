@@ -287,10 +287,11 @@ class Pool:
 
         Also what a pool before this one started, if this one is ended before it has looked.
         """
-        await self.fleet.stop_all(min(STOP_GRACE_S, self._settings.drain_s))
+        grace_s = min(STOP_GRACE_S, self._settings.drain_s)
+        await self.fleet.stop_all(grace_s)
         if not self._listed:
             try:
-                await stop_leftovers(self._driver)
+                await stop_leftovers(self._driver, grace_s)
             except PlatError as error:
                 log.error("instances may be left", detail=error.detail)
 

@@ -109,6 +109,7 @@ async def _says_that_it_is_ready(upstream: UpstreamConnection) -> bool:
     if head.status != 200 or not health.function or not upstream.reusable:
         return False
     upstream.finish()
+    upstream.used = False  # by no call
     return True
 
 

@@ -363,8 +363,10 @@ class SlotTable:
         instance.granted = 0
         self._instances.pop(instance.id, None)
         version.instances.pop(instance.id, None)
-        if version.loading.pop(instance.id, None) is not None and version.waiting:
-            self._demand_changed(version)
+        if version.loading.pop(instance.id, None) is not None:
+            self._demand_changed(
+                version
+            )  # also if nobody waits any more: the pool takes it that somebody does
 
     def _close_idle(self, instance: InstanceSlots) -> None:
         while instance.connections:

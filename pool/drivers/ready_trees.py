@@ -81,9 +81,9 @@ class ReadyTrees:
 
     async def forget_removed(self) -> None:
         """A tree of code that is no more would keep its files on the disk."""
-        gone = [code for code in self._files if not code.exists()]
+        gone = [code for code in self._files.keys() | self._ready.keys() if not code.exists()]
         for code in gone:
-            del self._files[code]
+            self._files.pop(code, None)
             if (ready := self._ready.pop(code, None)) is not None:
                 await asyncio.to_thread(remove_tree, ready.path)
 

@@ -110,10 +110,17 @@ class Door:
             self._serve_ready()
 
     def settled(self, engine: Engine | None) -> None:
-        """Loading has ended: from now on give calls to `engine`; who waits is answered."""
+        """Loading has ended: answer who waits, and from now on give calls to `engine`.
+
+        All that before the first call: one that crashes is no failure to load.
+        """
         self._engine = engine
         if engine is not None:
             self._let_in()
+        for guest in list(self._guests):
+            if guest.held is not None:
+                request, guest.held = guest.held, None
+                self._send(guest, self._pages.outcome(request), request=request)
         self._settled.set()
 
     def stop(self) -> None:
@@ -128,7 +135,8 @@ class Door:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         self._settled.wait()
         for guest in list(self._guests):
-            self._resume(guest)
+            guest.is_call = False
+            self._progress(guest)
         while self._is_open:
             self._serve_ready()
         self._selector.close()
@@ -138,7 +146,7 @@ class Door:
     def _let_in(self) -> None:
         """Who has connected meanwhile is a router that asks whether we are ready.
 
-        It is answered at once, others by the thread; and its first call need not pass here.
+        It is answered before anybody else, and its first call need not pass here.
         """
         before = set(self._guests)
         self._accept()
@@ -146,14 +154,6 @@ class Door:
             self._read(guest)
             if guest in self._guests and not guest.buffer:
                 self._pass_on(guest)
-
-    def _resume(self, guest: Guest) -> None:
-        """Loading has ended."""
-        if guest.held is not None:
-            request, guest.held = guest.held, None
-            self._send(guest, self._pages.outcome(request), request=request)
-        guest.is_call = False
-        self._progress(guest)
 
     def _serve_ready(self) -> None:
         for key, _ in self._selector.select():

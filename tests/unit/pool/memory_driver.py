@@ -43,6 +43,7 @@ class MemoryDriver:
         """Instances become ready by `make_ready` only."""
         self.start_error: Exception | None = None
         self.stop_error: Exception | None = None
+        self.probes = 0
         self.probes_answered = asyncio.Event()
         """Cleared: every instance is too busy to answer."""
         self.probes_answered.set()
@@ -173,6 +174,7 @@ class MemoryDriver:
         await self._ready[_instance(address)]
 
     async def probe(self, address: str, timeout_s: float) -> Health | None:
+        self.probes += 1
         instance = _instance(address)
         running = self.running.get(instance)
         if running is None:

@@ -3,10 +3,22 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from plat.errors import PlatError
-from plat.feed import Demand, Faulted, Gone, Grant, Held, Loaded, Reclaim, Returned, StartFailed
+from plat.feed import (
+    Demand,
+    Faulted,
+    Gone,
+    Grant,
+    Held,
+    Loaded,
+    Reclaim,
+    Returned,
+    SecretValues,
+    StartFailed,
+)
 from pool.health import UselessError
 from pool.lifecycle import State
 from tests.unit.pool.memory_driver import MemoryDriver
@@ -107,6 +119,48 @@ async def test_those_who_wait_for_one_that_cannot_be_loaded_are_told_why(rig: Ri
     (failed,) = told(rig, StartFailed)
     assert "No module named x." in failed.detail
     assert (rig.fleet.members(), rig.ledger.account(grant.instance)) == ([], None)
+
+
+async def test_why_one_ended_while_it_loaded_is_told_as_of_any_other(rig: Rig) -> None:
+    (grant,) = await granted(rig)
+    rig.driver.end(grant.instance, "out_of_memory", "It used too much.")
+    await eventually(lambda: told(rig, Gone))
+    assert told(rig, Gone) == [Gone(grant.instance, "out_of_memory", "It used too much.")]
+
+
+async def test_one_with_secrets_is_granted_when_it_is_ready(rig: Rig) -> None:
+    """They may be changed while it loads, and no call may come to one that has the former value."""
+    entry = function()
+    (version,) = entry.versions
+    spec = msgspec.structs.replace(version.spec, secrets=("KEY",))
+    version = msgspec.structs.replace(version, spec=spec, secrets=SecretValues({"KEY": "one"}))
+    rig.load(msgspec.structs.replace(entry, versions=(version,)))
+    assert await granted(rig) == []
+    (loading,) = rig.driver.unloaded()
+    rig.driver.make_ready(loading)
+    await settle()
+    (grant,) = told(rig, Grant)
+    assert (grant.instance, grant.loading) == (loading, False)
+
+
+async def test_one_that_loads_is_not_asked_whose_calls_are_in_it(rig: Rig, clock: Clock) -> None:
+    (grant,) = await granted(rig)
+    rig.sent.pop("r1")
+    rig.dispatcher.router_away("r1")
+    rig.driver.probes_answered.clear()
+    clock.now += 10
+    rig.tick()
+    await settle()
+    assert rig.driver.probes == 0
+    rig.driver.make_ready(grant.instance)
+    await settle()
+    rig.driver.probes_answered.set()
+    rig.tick()
+    await settle()
+    assert rig.driver.probes > 0
+    account = rig.ledger.account(grant.instance)
+    assert account is not None
+    assert account.held == {}
 
 
 async def test_another_takes_the_place_of_a_warm_one_that_is_of_no_use(rig: Rig) -> None:

@@ -94,6 +94,7 @@ async def test_a_call_that_waits_finds_the_connection_in_the_same_turn(
         await instances.says(READY[start : start + step])
     assert found == [instances.opened]
     assert not instances.opened[0].closed
+    assert not instances.opened[0].used, "a call that it breaks under may have been executed"
 
 
 async def test_the_others_are_opened_when_it_is_ready(instances: Instances) -> None:

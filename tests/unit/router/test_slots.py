@@ -142,6 +142,15 @@ async def test_those_who_have_a_promise_lack_nothing(table: SlotTable, sent: Sen
     assert version.lacking == 3
 
 
+def test_a_promise_that_came_to_nothing_is_answered_also_where_nobody_waits(
+    table: SlotTable, sent: Sent
+) -> None:
+    """The pool takes it that somebody does, until it is told."""
+    promise(table)
+    table.drop("a")
+    assert sent.demand == [(V, 0)]
+
+
 async def test_a_slot_of_another_serves_who_has_a_promise(table: SlotTable) -> None:
     """What it was promised is free for the next."""
     _, future = await queue(table)
