@@ -364,9 +364,8 @@ class SlotTable:
         self._instances.pop(instance.id, None)
         version.instances.pop(instance.id, None)
         if version.loading.pop(instance.id, None) is not None:
-            self._demand_changed(
-                version
-            )  # also if nobody waits any more: the pool takes it that somebody does
+            # Also if nobody waits any more: the pool takes it that somebody does.
+            self._demand_changed(version)
 
     def _close_idle(self, instance: InstanceSlots) -> None:
         while instance.connections:
