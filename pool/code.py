@@ -12,7 +12,7 @@ from pathlib import Path
 from plat.artifacts import ArtifactNotFoundError, Artifacts, DamagedArtifactError, extract, remove_tree
 from plat.errors import PlatError
 from plat.logs import get_logger
-from plat.tasks import spawn
+from plat.tasks import cancel, spawn
 from pool.bytecode import add_bytecode
 
 log = get_logger(__name__)
@@ -25,6 +25,7 @@ class CodeCache:
         self._artifacts = artifacts
         self._folder = folder
         self._unpacking: dict[str, asyncio.Task[Path]] = {}
+        self._compiles: set[asyncio.Task[None]] = set()
         self._compiling = asyncio.Lock()
         self._asked_for: set[str] = set()
         """Since the last `prune` began."""
@@ -43,6 +44,11 @@ class CodeCache:
             self._unpacking[digest] = task = spawn(self._fetch(digest, path), f"unpack {digest[:12]}")
             task.add_done_callback(lambda _: self._unpacking.pop(digest))
         return await asyncio.shield(self._unpacking[digest])
+
+    async def close(self) -> None:
+        """Nothing of it goes on. Whoever waits for code is cancelled."""
+        await cancel(*self._unpacking.values())
+        await cancel(*self._compiles)
 
     async def prune(self, used: Callable[[], Awaitable[set[str]]]) -> None:
         """Remove every folder whose digest is not `used`, and what a killed pool left half done.
@@ -77,7 +83,9 @@ class CodeCache:
         except DamagedArtifactError as error:
             detail = f"The version's code (artifact {digest[:12]}) is damaged: {error}. Deploy it again."
             raise PlatError("instance_start_failed", detail) from error
-        spawn(self._compile(path), f"compile {digest[:12]}")
+        compiling = spawn(self._compile(path), f"compile {digest[:12]}")
+        self._compiles.add(compiling)
+        compiling.add_done_callback(self._compiles.discard)
         return path
 
     async def _compile(self, path: Path) -> None:

@@ -183,6 +183,7 @@ class Pool:
         await self._driver.open(self.listener())
 
     async def close(self) -> None:
+        await self.code.close()
         await self._driver.close()
         await self.logbook.close()
 

@@ -41,8 +41,27 @@ async def digest(artifacts: CountingArtifacts, tmp_path: Path) -> AsyncIterator[
 
 
 @pytest.fixture
-def cache(artifacts: CountingArtifacts, tmp_path: Path) -> CodeCache:
-    return CodeCache(artifacts, tmp_path / "code")
+async def cache(artifacts: CountingArtifacts, tmp_path: Path) -> AsyncIterator[CodeCache]:
+    cache = CodeCache(artifacts, tmp_path / "code")
+    yield cache
+    await cache.close()
+
+
+async def test_closed_it_leaves_no_task_and_no_process(
+    cache: CodeCache, artifacts: CountingArtifacts, digest: str
+) -> None:
+    path = await cache.code(digest)
+    for _ in range(20):  # the compiler is being started
+        await asyncio.sleep(0.001)
+    await cache.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    artifacts.go.clear()
+    asking = asyncio.ensure_future(cache.code("f" * 64))  # noqa: TID251 - the test waits for it
+    await asyncio.sleep(0.01)
+    await cache.close()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
 
 
 async def test_it_is_unpacked_once_for_all_who_ask(
