@@ -123,9 +123,14 @@ class Instance:
             self._door.stop()
 
     def _wait_for_end(self) -> None:
-        """For whoever asks why the handler does not load."""
-        while True:
-            signal.pause()
+        """For whoever asks why the handler does not load.
+
+        A signal that comes just before `signal.pause` would be waited for in vain. Blocking it runs the
+        handler of one that has come.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        signal.sigwait({signal.SIGTERM})
+        _exit_now()
 
 
 def _blocking_caller(handler: handlers.Handler, given: order.Order) -> Any:
