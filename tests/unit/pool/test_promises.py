@@ -1,6 +1,5 @@
 """Slots of an instance that still loads: given to who waits, and what becomes of them."""
 
-import asyncio
 from pathlib import Path
 
 import msgspec
@@ -16,6 +15,7 @@ from plat.feed import (
     Loaded,
     Reclaim,
     Returned,
+    Saturated,
     SecretValues,
     StartFailed,
 )
@@ -228,5 +228,10 @@ async def test_nobody_who_waits_is_told_that_there_will_be_no_more_while_one_loa
     await granted(rig, queued=20)
     need = rig.dispatcher.scaler._need(rig.table.versions[V], rig.table.function("f"))
     assert (need.promised, need.on_the_way, need.ready) == (2, 2, 0)
-    await asyncio.sleep(0)
-    assert rig.driver.starts == 0
+    rig.tick()
+    assert (told(rig, Saturated), rig.driver.starts) == ([], 0)
+    for instance in rig.driver.unloaded():
+        rig.driver.make_ready(instance)
+    await settle()
+    rig.tick()
+    assert told(rig, Saturated) != []
