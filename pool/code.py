@@ -24,6 +24,8 @@ class CodeCache:
     def __init__(self, artifacts: Artifacts, folder: Path) -> None:
         self._artifacts = artifacts
         self._folder = folder
+        self._found: dict[str, Path] = {}
+        """Paths that were there: to make one takes longer than to see whether it still is."""
         self._unpacking: dict[str, asyncio.Task[Path]] = {}
         self._compiles: set[asyncio.Task[None]] = set()
         self._compiling = asyncio.Lock()
@@ -37,9 +39,10 @@ class CodeCache:
         `instance_start_failed` (no such artifact, or a damaged one), OSError (disk full).
         """
         self._asked_for.add(digest)
-        path = self._folder / digest
+        path = self._found.get(digest) or self._folder / digest
         if digest not in self._unpacking:
             if path.exists():
+                self._found[digest] = path
                 return path
             self._unpacking[digest] = task = spawn(self._fetch(digest, path), f"unpack {digest[:12]}")
             task.add_done_callback(lambda _: self._unpacking.pop(digest))
@@ -67,6 +70,7 @@ class CodeCache:
         for path in self._folder.iterdir():
             digest = path.name.lstrip(".").split(".")[0]
             if digest not in self._unpacking and path.name not in keep:
+                self._found.pop(digest, None)
                 doomed.append(path.rename(self._folder / f".{digest}.{secrets.token_hex(4)}"))
         return doomed
 

@@ -7,6 +7,7 @@ import re
 from collections import deque
 from datetime import datetime
 from enum import IntEnum
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -16,6 +17,9 @@ from pool.scaling import NO_LIMIT, Decision, Need
 PER_FUNCTION = 20
 IN_ALL = 50_000
 """Over all functions, about 35 MB; beyond it, what was decided on the longest ago is forgotten."""
+
+NOTED = 64
+"""That many at most are looked at in one go: less than a millisecond."""
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
@@ -27,6 +31,14 @@ class Weight(IntEnum):
     """Nothing was done."""
     EVENT = 1
     ACTION = 2
+
+
+class _Noted(NamedTuple):
+    function: str
+    version: int
+    need: Need
+    decision: Decision
+    at: datetime
 
 
 class _Entry(Struct, gc=False):
@@ -50,9 +62,22 @@ class Decisions:
         self._kept: dict[str, deque[_Entry]] = {}
         """The function whose last new entry is the oldest comes first."""
         self._count = 0
+        self._noted: list[_Noted] = []
+        """Not looked at yet: a call may wait for what was decided."""
 
     def note(self, function: str, version: int, need: Need, decision: Decision, at: datetime) -> None:
         """Keep the decision as it was carried out (`start`: how many were started)."""
+        self._noted.append(_Noted(function, version, need, decision, at))
+        if len(self._noted) >= NOTED:
+            self.settle()
+
+    def settle(self) -> None:
+        """Look at what was noted. Now and then; whoever reads does it too."""
+        noted, self._noted = self._noted, []
+        for each in noted:
+            self._settle(*each)
+
+    def _settle(self, function: str, version: int, need: Need, decision: Decision, at: datetime) -> None:
         weight = Weight.ACTION if _acts(decision) else Weight.QUIET
         if not self._repeated(function, version, weight, decision, at):
             kind = kind_of(decision.reason)
@@ -60,18 +85,25 @@ class Decisions:
 
     def note_event(self, function: str, version: int, reason: str, at: datetime) -> None:
         """What happened outside of `decide`: a start failed, an instance was evicted for another function."""
+        self.settle()
         decision = Decision(0, (), reason)
         if not self._repeated(function, version, Weight.EVENT, decision, at):
             self._keep(function, _Entry(at, at, 1, version, Weight.EVENT, decision, kind_of(reason)))
 
     def of(self, function: str) -> list[DecisionView]:
         """The oldest first."""
+        self.settle()
         return [_view(function, each) for each in self._kept.get(function, ())]
 
     def forget(self, function: str) -> None:
+        self.settle()
+        self._drop(function)
+
+    def _drop(self, function: str) -> None:
         self._count -= len(self._kept.pop(function, ()))
 
     def __len__(self) -> int:
+        self.settle()
         return self._count
 
     def _repeated(
@@ -98,7 +130,7 @@ class Decisions:
         self._count += len(ring)
         self._kept[function] = ring
         while self._count > self._in_all:
-            self.forget(next(iter(self._kept)))
+            self._drop(next(iter(self._kept)))
 
 
 def _acts(decision: Decision) -> bool:

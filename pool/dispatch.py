@@ -310,6 +310,7 @@ class Dispatcher:
         for function in self.scaler.due(now):
             self.sweep_function(function)
         told = self._saturated_told.items()
+        self.scaler.decisions.settle()
         self._saturated_told = {each: at for each, at in told if now - at < SATURATED_INTERVAL_S}
         self._recovery.away.complete(len(self._routers()) >= self._expected_routers)
         self._recovery.look()

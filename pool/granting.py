@@ -44,12 +44,16 @@ class Granting:
     def grant(self, version_id: str) -> None:
         """What is home, to those who wait. Versions that share a limit: those that have least come first."""
         limit = self._limit(version_id)
-        waiting = [version_id] if limit is None else filter(self._demands.outstanding, limit.versions)
-        for each in sorted(waiting, key=self._ledger.held):
-            self._grant(each)
+        if limit is None:
+            self._grant(version_id, None)
+            return
+        for each in sorted(filter(self._demands.outstanding, limit.versions), key=self._ledger.held):
+            self._grant(each, limit)
 
-    def _grant(self, version_id: str) -> None:
-        now, limit = time.monotonic(), self._limit(version_id)
+    def _grant(self, version_id: str, limit: Limit | None) -> None:
+        if not self._ledger.has_any(version_id):
+            return
+        now = time.monotonic()
         for router, queued in self._demands.of(version_id).items():
             room = None if limit is None else self._room(limit)
             for allotment in self._ledger.grant(version_id, router, queued, now, room):
@@ -71,6 +75,8 @@ class Granting:
         limit = self._limit(version_id)
         if limit is not None and not self._room(limit):
             self._make_room(version_id, limit)
+            return
+        if not self._ledger.has_any(version_id):
             return
         waiting = self._demands.of(version_id)
         total = self._ledger.total(version_id)

@@ -136,6 +136,9 @@ class Ledger:
     def of_version(self, version: str) -> Iterable[Account]:
         return self._versions.get(version, {}).values()
 
+    def has_any(self, version: str) -> bool:
+        return version in self._versions
+
     # --- slots
 
     def grant(

@@ -69,9 +69,12 @@ class WarmStock:
 
     def memory_mb(self) -> int:
         """What all of them may use."""
-        kinds = [kind for kind, _ in self._making.values()]
-        kinds += [each.kind for each in self._ready.values() if each.kind is not None]
-        return sum(kind.memory_mb for kind in kinds)
+        used_mb = 0
+        for kind, _ in self._making.values():
+            used_mb += kind.memory_mb
+        for each in self._ready.values():
+            used_mb += each.kind.memory_mb if each.kind is not None else 0
+        return used_mb
 
     def counts(self) -> Counter[Kind]:
         """Those being made included."""
