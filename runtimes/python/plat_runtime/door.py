@@ -26,6 +26,11 @@ ORDER_LIMIT_BYTES = 16 * 1024 * 1024
 SEND_TIMEOUT_S = 5
 ACCEPT_PAUSE_S = 0.01
 
+ARE_YOU_READY = b"GET /_plat/health HTTP/1.1\r\nHost: instance\r\n\r\n"
+"""As a router asks that waits: known at a glance. Asked otherwise, it is read as any request."""
+
+_READY_REQUEST = http1.parse_head(ARE_YOU_READY)
+
 
 class Engine(Protocol):
     """Serves connections. `adopt` and `intake_closed` are called by the door's thread."""
@@ -116,7 +121,7 @@ class Door:
         """
         self._engine = engine
         if engine is not None:
-            self._let_in()
+            self._let_in(engine)
         for guest in list(self._guests):
             if guest.held is not None:
                 request, guest.held = guest.held, None
@@ -143,17 +148,27 @@ class Door:
         self._bell.close()
         self._bell_end.close()
 
-    def _let_in(self) -> None:
+    def _let_in(self, engine: Engine) -> None:
         """Who has connected meanwhile is a router that asks whether we are ready.
 
         It is answered before anybody else, and its first call need not pass here.
         """
-        before = set(self._guests)
-        self._accept()
-        for guest in self._guests - before:
-            self._read(guest)
+        while (sock := self._next()) is not None:
+            try:
+                asked = sock.recv(RECEIVE_BYTES, socket.MSG_DONTWAIT)
+                if asked == ARE_YOU_READY:
+                    _send_all(sock, self._ready_answer())
+            except OSError:
+                asked = b""  # it has not asked yet, or is gone: the engine will see
+            if asked == ARE_YOU_READY:
+                engine.adopt(sock, b"")
+                continue
+            guest = self._greet(sock, asked)
             if guest in self._guests and not guest.buffer:
                 self._pass_on(guest)
+
+    def _ready_answer(self) -> bytes:
+        return http1.encode(self._pages.outcome(_READY_REQUEST), is_head=False, close=False)
 
     def _serve_ready(self) -> None:
         for key, _ in self._selector.select():
@@ -165,18 +180,28 @@ class Door:
             self._close()
 
     def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except BlockingIOError:
-                return
-            except OSError:  # one that left already, or no descriptor left: do not spin on it
-                time.sleep(ACCEPT_PAUSE_S)
-                return
-            sock.setblocking(False)
-            guest = Guest(sock)
-            self._guests.add(guest)
-            self._selector.register(sock, selectors.EVENT_READ, lambda guest=guest: self._read(guest))
+        while (sock := self._next()) is not None:
+            self._greet(sock)
+
+    def _next(self) -> socket.socket | None:
+        """Who has connected."""
+        try:
+            sock, _ = self._listener.accept()
+        except BlockingIOError:
+            return None
+        except OSError:  # one that left already, or no descriptor left: do not spin on it
+            time.sleep(ACCEPT_PAUSE_S)
+            return None
+        return sock
+
+    def _greet(self, sock: socket.socket, data: bytes = b"") -> Guest:
+        sock.setblocking(False)
+        guest = Guest(sock)
+        self._guests.add(guest)
+        self._selector.register(sock, selectors.EVENT_READ, lambda: self._read(guest))
+        guest.buffer += data
+        self._progress(guest)
+        return guest
 
     def _read(self, guest: Guest) -> None:
         if guest not in self._guests:  # it left earlier in this round: its bytes are the engine's

@@ -70,8 +70,8 @@ class Instance:
 
     def _load(self, given: order.Order) -> tuple[Callable[[], None], Callable[[], None]]:
         """How to serve until stopped, and what to do then. Raises LoadError."""
-        loader.prepare(given, self._ahead)
-        handler = loader.load(given)
+        names = loader.prepare(given, self._ahead)
+        handler = loader.load(given, names)
         if handler.kind in (handlers.ASYNC, handlers.ASGI):
             if self._blocking is not None:
                 self._blocking.close()

@@ -57,8 +57,8 @@ def rehearse() -> bytes:
 def _load(given: order.Order) -> Callable[[Any, Any], Any]:
     """As for a function, except that its folder is not on the path any more afterwards."""
     with _everything_put_back(given):
-        loader.prepare(given, {})
-        found = loader.load(given)
+        names = loader.prepare(given, {})
+        found = loader.load(given, names)
         source = Path(given.code, f"{HANDLER}.py").read_bytes()
         compile(source, HANDLER, "exec", dont_inherit=True)  # what was imported had been compiled already
         return found.call

@@ -4,7 +4,8 @@ import queue
 import socket
 from pathlib import Path
 
-from runtimes.python.plat_runtime.door import Door
+from router.ahead import HEALTH
+from runtimes.python.plat_runtime.door import ARE_YOU_READY, Door
 from runtimes.python.plat_runtime.pages import Pages
 from tests.integration.runtimes.instance import Connection
 from tests.unit.runtimes.python.requests import make_order
@@ -22,6 +23,10 @@ class FakeEngine:
         self.closed.put(True)
 
 
+def test_a_router_asks_as_the_door_expects() -> None:
+    assert HEALTH == ARE_YOU_READY
+
+
 def test_a_call_that_comes_before_the_engine_waits_for_it(tmp_path: Path) -> None:
     path = str(tmp_path / "http.sock")
     pages = Pages("abc", lambda _: None, lambda: 0)
@@ -37,14 +42,18 @@ def test_a_call_that_comes_before_the_engine_waits_for_it(tmp_path: Path) -> Non
     door.serve(until=lambda: next(answered))
     assert not health.has_bytes()
     assert engine.adopted.empty()
-    router = Connection(path)
-    router.send("GET", "/_plat/health")
+    router, other, silent = Connection(path), Connection(path), Connection(path)
+    router.sock.sendall(HEALTH)
+    other.send("GET", "/_plat/health")
     pages.ready()
     door.settled(engine)
-    assert router.has_bytes()
-    passed_on, nothing = engine.adopted.get_nowait()
-    assert nothing == b"", "who asked meanwhile is answered and passed on before anybody else"
-    assert router.read().json["function"] == make_order().function
+    passed_on = []
+    for each in (router, other, silent):
+        sock, nothing = engine.adopted.get_nowait()
+        assert nothing == b"", "who came meanwhile is answered and passed on before anybody else"
+        passed_on.append(sock)
+        assert each.has_bytes() == (each is not silent)
+    assert router.read().body == other.read().body
     assert health.read().json["function"] == make_order().function
     sock, data = engine.adopted.get(timeout=20)
     assert data.startswith(b"GET / HTTP/1.1\r\n")
@@ -52,5 +61,5 @@ def test_a_call_that_comes_before_the_engine_waits_for_it(tmp_path: Path) -> Non
     assert engine.closed.get(timeout=20)
     assert not Path(path).exists()
     assert health.is_closed()
-    for each in (sock, passed_on, call, health, router):
+    for each in (sock, *passed_on, call, health, router, other, silent):
         each.close()

@@ -2,7 +2,9 @@
 
 import os
 import sys
+from collections.abc import Callable, Collection
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -99,3 +101,69 @@ def test_what_an_instance_has_only_because_it_was_warm(monkeypatch: pytest.Monke
     assert {top: sorted(names) for top, names in found.items()} == {
         "unit_ahead": ["unit_ahead", "unit_ahead.config"]
     }, "this package itself is there in any case"
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Collection[str]]:
+    """Prepares the process for the folder; all is put back afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    return lambda: loader.prepare(make_order(code=str(tmp_path)), {})
+
+
+def module_of(handler: str, code: Path, names: Collection[str]) -> ModuleType:
+    name = handler.partition(".")[0]
+    sys.modules.pop(name, None)
+    meta_path = list(sys.meta_path)
+    try:
+        loader.load(make_order(code=str(code), handler=handler), names)
+        assert sys.meta_path == meta_path
+        return sys.modules[name]
+    finally:
+        sys.modules.pop(name, None)
+
+
+def test_a_module_that_is_known_to_be_there_is_imported_as_if_it_had_been_looked_for(
+    tmp_path: Path, prepared: Callable[[], Collection[str]]
+) -> None:
+    (tmp_path / "unit_found.py").write_text("from unit_beside import handler")
+    (tmp_path / "unit_beside.py").write_text("def handler(event, context): ...")
+    names = prepared()
+    found = module_of("unit_found.handler", tmp_path, names)
+    searched = module_of("unit_found.handler", tmp_path, ())
+    assert found is not searched
+    assert found.__spec__ == searched.__spec__
+    assert (found.__file__, found.__cached__) == (searched.__file__, searched.__cached__)
+    assert found.__package__ == searched.__package__
+    assert type(found.__loader__) is type(searched.__loader__)
+    del sys.modules["unit_beside"]
+
+
+@pytest.mark.parametrize("other", ["unit_taken/__init__.py", "unit_taken.pyc", "unit_taken.abi3.so"])
+def test_python_itself_looks_for_a_module_that_may_be_in_several_places(
+    tmp_path: Path, prepared: Callable[[], Collection[str]], other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "unit_taken.py").write_text("def handler(event, context): ...")
+    (tmp_path / other).parent.mkdir(exist_ok=True)
+    (tmp_path / other).write_text("def handler(event, context): ...")
+    names = prepared()
+    asked: list[str] = []
+    monkeypatch.setattr(loader, "_Found", lambda name, path: asked.append(name))
+    if other.endswith(".so"):
+        with pytest.raises(LoadError):
+            module_of("unit_taken.handler", tmp_path, names)
+    else:
+        module_of("unit_taken.handler", tmp_path, names)
+    assert asked == []
+
+
+def test_a_module_that_cannot_be_imported_leaves_no_finder(
+    tmp_path: Path, prepared: Callable[[], Collection[str]]
+) -> None:
+    (tmp_path / "unit_broken.py").write_text("import unit_not_there")
+    names, meta_path = prepared(), list(sys.meta_path)
+    with pytest.raises(LoadError):
+        loader.load(make_order(code=str(tmp_path), handler="unit_broken.handler"), names)
+    assert sys.meta_path == meta_path
