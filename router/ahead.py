@@ -4,7 +4,6 @@ An instance whose slots were granted while it loads is asked, over the first, wh
 answer comes sooner than the pool's word.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -12,9 +11,10 @@ from msgspec import Struct
 
 from plat.address import Address
 from plat.tasks import spawn
+from router.answers import Answer, AnswerHeads
 from router.http1 import BadResponseError
 from router.slots import InstanceSlots
-from router.upstream import ConnectionLostError, UnreachableError, UpstreamConnection, connect
+from router.upstream import UnreachableError, UpstreamConnection, connect
 
 OPENED = 32
 """At an instance, at most."""
@@ -43,21 +43,22 @@ class Ahead:
     ) -> None:
         self._loaded = loaded
         self._connect = connect
-        self._asked: dict[str, asyncio.Task[None]] = {}
+        self._heads = AnswerHeads()
+        self._asked: dict[str, Question] = {}
 
     def granted(self, instance: InstanceSlots, slots: int) -> None:
         """Told after the slots are in the table, and before a call that waited for them goes on."""
         if not instance.loading:
             self._open(instance, slots)
         elif instance.id not in self._asked:
-            asking = spawn(self._ask(instance), "ask whether an instance is ready")
-            self._asked[instance.id] = asking
-            asking.add_done_callback(lambda _: self._asked.pop(instance.id, None))
+            question = Question(self._heads, lambda upstream: self._answered(instance, upstream))
+            self._asked[instance.id] = question
+            spawn(self._ask(instance, question), "ask whether an instance is ready")
 
     def ended(self, instance: str) -> None:
         """It is gone."""
-        if (asking := self._asked.get(instance)) is not None:
-            asking.cancel()
+        if (question := self._asked.get(instance)) is not None:
+            question.give_up()
 
     # --- steps
 
@@ -71,22 +72,20 @@ class Ahead:
         if upstream is not None:
             _give(instance, upstream)
 
-    async def _ask(self, instance: InstanceSlots) -> None:
-        """Whatever else it answers, the pool will say what becomes of it."""
+    async def _ask(self, instance: InstanceSlots, question: "Question") -> None:
         upstream = await self._try(instance.address)
         if upstream is None:
-            return
-        try:
-            is_ready = await _says_that_it_is_ready(upstream)
-        except BaseException:
-            upstream.close()
-            raise
-        if not is_ready:
-            upstream.close()
-            return
-        _give(instance, upstream)
-        self._loaded(instance.id)
-        self._open(instance, instance.granted)
+            question.give_up()
+        else:
+            question.ask(upstream)
+
+    def _answered(self, instance: InstanceSlots, upstream: UpstreamConnection | None) -> None:
+        """Whatever else it answers, the pool will say what becomes of it."""
+        del self._asked[instance.id]
+        if upstream is not None:
+            _give(instance, upstream)
+            self._loaded(instance.id)
+            self._open(instance, instance.granted)
 
     async def _try(self, address: str) -> UpstreamConnection | None:
         try:
@@ -95,22 +94,64 @@ class Ahead:
             return None  # the call that needs it will say so
 
 
-async def _says_that_it_is_ready(upstream: UpstreamConnection) -> bool:
-    """And the connection can be used again."""
-    body = b""
+class Question:
+    """Put to an instance that loads: is it ready? (`router.upstream.Sink`)
+
+    `answered` is called once: with the connection, for calls to use, or with None for anything but yes.
+    """
+
+    def __init__(self, heads: AnswerHeads, answered: Callable[[UpstreamConnection | None], None]) -> None:
+        self._answer = Answer(heads, b"", is_head=False, close=False)
+        self._answered = answered
+        self._said = b""
+        self._upstream: UpstreamConnection | None = None
+        self._is_over = False
+
+    def ask(self, upstream: UpstreamConnection) -> None:
+        if self._is_over:
+            upstream.close()
+        else:
+            self._upstream = upstream
+            upstream.begin(self, HEALTH)
+
+    def give_up(self) -> None:
+        if not self._is_over:
+            self._is_over = True
+            if self._upstream is not None:
+                self._upstream.close()
+            self._answered(None)
+
+    def upstream_data(self, data: bytes) -> None:
+        try:
+            self._said += self._answer.feed(data)
+        except BadResponseError:
+            self.give_up()
+            return
+        if self._answer.complete:
+            self._weigh()
+        elif len(self._said) > ANSWER_LIMIT_BYTES:
+            self.give_up()
+
+    def upstream_ended(self, *, broken: bool) -> None:
+        self.give_up()
+
+    def _weigh(self) -> None:
+        upstream = self._upstream
+        assert upstream is not None, "an answer without a connection"
+        if not (self._answer.status == 200 and self._answer.reusable and _is_ready(self._said)):
+            self.give_up()
+            return
+        self._is_over = True
+        upstream.finish()
+        upstream.used = False  # by no call
+        self._answered(upstream)
+
+
+def _is_ready(answer: bytes) -> bool:
     try:
-        await upstream.send(HEALTH)
-        head = await upstream.response_head("GET")
-        while (piece := await upstream.read()) and len(body) < ANSWER_LIMIT_BYTES:
-            body += piece
-        health = msgspec.json.decode(body, type=Health)
-    except (ConnectionLostError, BadResponseError, msgspec.MsgspecError):
+        return bool(msgspec.json.decode(answer.partition(b"\r\n\r\n")[2], type=Health).function)
+    except msgspec.MsgspecError:
         return False
-    if head.status != 200 or not health.function or not upstream.reusable:
-        return False
-    upstream.finish()
-    upstream.used = False  # by no call
-    return True
 
 
 def _give(instance: InstanceSlots, upstream: UpstreamConnection) -> None:
