@@ -227,7 +227,7 @@ class Grant(Struct, frozen=True, tag="grant"):
 
 
 class Loaded(Struct, frozen=True, tag="loaded"):
-    """An instance that was granted while it loaded is ready."""
+    """An instance that was granted while it loaded is ready: whoever hears of it first tells the other."""
 
     instance: str
 
@@ -378,7 +378,7 @@ class TokensUsed(Struct, frozen=True, tag="tokens_used"):
     at: dict[str, float]
 
 
-FromRouter = Hello | Demand | Returned | Faulted | TokensUsed | Lease | KeyRequest
+FromRouter = Hello | Demand | Loaded | Returned | Faulted | TokensUsed | Lease | KeyRequest
 
 _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode

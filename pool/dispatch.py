@@ -106,6 +106,8 @@ class Dispatcher:
                     self.balance(version)
                 elif not self._demands.outstanding(version):
                     self.scaler.wants_nothing(version)
+            case Loaded(instance):
+                self._fleet.serves(instance)
             case Returned(instance, slots, idle_s):
                 self._returned(router, instance, slots, idle_s, now)
             case Faulted(instance, reason):

@@ -195,6 +195,12 @@ class Fleet:
         if self.observer is not None:
             self.observer.instance_loading(member)
 
+    def serves(self, instance: str) -> None:
+        """It has loaded: it told a router."""
+        member = self._members.get(instance)
+        if member is not None and not member.serves.done():
+            member.serves.set_result(None)
+
     def _another(self, useless: Member) -> Member:
         """In its place, so that the need it was to meet is met by one instance and not by two."""
         useless.become(State.FAILED)

@@ -103,17 +103,17 @@ class Launcher:
         waiting: Coroutine[Any, Any, object],
         meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
-        """Ready, or the reason why not: it says so itself, dies, or takes too long."""
+        """Ready, or the reason why not: it says so itself, also to a router, dies, or takes too long."""
         ready = subtask(waiting, f"await {member.id}")
-        either: list[asyncio.Future[Any]] = [ready, member.died]
         try:
             await asyncio.sleep(0)  # it is asked
             await asyncio.sleep(0)  # and what was written has gone out
-            meanwhile()
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not ready.done():
-                await asyncio.wait([ready], timeout=LAST_WORD_S)
-            if member.died.done() and not (ready.done() and _has_said_how_it_went(ready)):
+                meanwhile()
+                await _until_it_is_told(ready, member)
+            if member.serves.done():
+                return
+            if member.died.done() and not _has_said_how_it_went(ready):
                 exited = member.died.result()
                 detail = f"The instance ended before it was ready. {exited.detail}"
                 raise PlatError("instance_start_failed", detail, reason=exited.reason)
@@ -139,9 +139,24 @@ class Launcher:
         return [line.message async for line in read if line.instance == member.id]
 
 
+async def _until_it_is_told(ready: "asyncio.Future[Any]", member: Member) -> None:
+    """How it went, by the instance or a router. Its end may be told before its last word is."""
+    told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def note(_: object) -> None:
+        if not told.done() and (member.serves.done() or _has_said_how_it_went(ready)):
+            told.set_result(None)
+
+    for each in (ready, member.serves):
+        each.add_done_callback(note)
+    await asyncio.wait([told, ready, member.died], return_when=asyncio.FIRST_COMPLETED)
+    if not told.done():
+        await asyncio.wait([told], timeout=LAST_WORD_S)
+
+
 def _has_said_how_it_went(ready: "asyncio.Future[Any]") -> bool:
     """And not only that the connection ended with it."""
-    return not isinstance(ready.exception(), UselessError)
+    return ready.done() and not ready.cancelled() and not isinstance(ready.exception(), UselessError)
 
 
 def without_secrets(error: PlatError, secrets: SecretValues) -> PlatError:

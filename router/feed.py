@@ -57,6 +57,9 @@ DEMAND_INTERVAL_S = 0.005
 RECONNECT_S = (0.02, 0.5)
 """First and longest wait between attempts to reach the pool."""
 
+LOADED_TOLD_S = 0.002
+"""So long after an instance said that it is ready the pool is told: the call that waited comes first."""
+
 PRESSURE_HOLD_S = 0.1
 """How long a slot must have been idle to go back when memory is short."""
 
@@ -125,6 +128,11 @@ class PoolLink:
     def ask_for_key(self, message: KeyRequest) -> None:
         """The answer comes to `key_verdict`, unless the link breaks first."""
         self._send(message)
+
+    def loaded(self, instance: str) -> None:
+        """An instance that was promised says that it is ready."""
+        self.slots.loaded(instance, self._clock())
+        asyncio.get_running_loop().call_later(LOADED_TOLD_S, self._send, Loaded(instance))
 
     def return_idle(self, hold_s: Callable[[str], float]) -> None:
         """Slots unused for long go back, if there is somebody to take them."""

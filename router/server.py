@@ -86,7 +86,7 @@ class Router:
             queue_timeout_s=settings.queue_timeout_s,
             send_timeout_s=settings.send_timeout_s,
         )
-        ahead = Ahead(lambda instance: self.link.slots.loaded(instance, time.monotonic()))
+        ahead = Ahead(self.link.loaded)
         self.link.granted = ahead.granted
         self.link.ended = ahead.ended
         self.link.appeared = self._appeared

@@ -56,6 +56,7 @@ class BlockingEngine:
         self._workers: list[threading.Thread] = []
         self._jobs: queue.SimpleQueue[Connection] = queue.SimpleQueue()
         self._waiting_workers = threading.Semaphore(0)
+        self._is_running = False
         self._is_stopping = False
         self._is_intake_closed = False
 
@@ -64,7 +65,8 @@ class BlockingEngine:
 
     def adopt(self, sock: socket.socket, data: bytes) -> None:
         self._arrived.append(Connection(sock, data, lambda: self._is_stopping))
-        self._ring()
+        if self._is_running:  # else it is looked for before anything else
+            self._ring()
 
     def stop(self) -> None:
         """From now on every answer closes its connection."""
@@ -83,6 +85,7 @@ class BlockingEngine:
 
     def run(self, caller: Caller, concurrency: int) -> None:
         """Serve until stopped and drained. `concurrency` as in an order."""
+        self._is_running = True
         self._caller = caller
         self._threads = concurrency or MOST_THREADS
         take = self._serve_here if self._threads == 1 else self._serve_in_thread

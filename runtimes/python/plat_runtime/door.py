@@ -25,6 +25,8 @@ RECEIVE_BYTES = 64 * 1024
 ORDER_LIMIT_BYTES = 16 * 1024 * 1024
 SEND_TIMEOUT_S = 5
 ACCEPT_PAUSE_S = 0.01
+FIRST_CALL_S = 0.005
+"""A router that was told that we are ready has sent its call by then, and told the pool."""
 
 ARE_YOU_READY = b"GET /_plat/health HTTP/1.1\r\nHost: instance\r\n\r\n"
 """As a router asks that waits: known at a glance. Asked otherwise, it is read as any request."""
@@ -74,6 +76,16 @@ def listen(path: str) -> socket.socket:
     return listener
 
 
+def _what_came(sock: socket.socket) -> bytes | None:
+    """Without waiting for more; None: it has left."""
+    try:
+        return sock.recv(RECEIVE_BYTES, socket.MSG_DONTWAIT) or None
+    except BlockingIOError:
+        return b""
+    except OSError:
+        return None
+
+
 def _send_all(sock: socket.socket, data: bytes) -> None:
     """Small answers go out at once. Raises OSError, also for a client that takes too long."""
     try:
@@ -99,6 +111,8 @@ class Door:
         self._engine: Engine | None = None
         self._guests: set[Guest] = set()
         self._settled = threading.Event()
+        self._pause_s = 0.0
+        """How long the thread lets others go first."""
         self._is_stopping = False
         self._is_open = True
         self._selector = selectors.DefaultSelector()
@@ -117,15 +131,13 @@ class Door:
     def settled(self, engine: Engine | None) -> None:
         """Loading has ended: answer who waits, and from now on give calls to `engine`.
 
-        All that before the first call: one that crashes is no failure to load.
+        A router that has asked sends its call in a moment. It tells the others too, so they can wait.
         """
         self._engine = engine
-        if engine is not None:
-            self._let_in(engine)
-        for guest in list(self._guests):
-            if guest.held is not None:
-                request, guest.held = guest.held, None
-                self._send(guest, self._pages.outcome(request), request=request)
+        if engine is not None and self._let_in(engine):
+            self._pause_s = FIRST_CALL_S
+        else:
+            self._answer_held()
         self._settled.set()
 
     def stop(self) -> None:
@@ -139,6 +151,8 @@ class Door:
         # Any thread may take a signal of a process that was paused, and the main one has to act on it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         self._settled.wait()
+        time.sleep(self._pause_s)
+        self._answer_held()
         for guest in list(self._guests):
             guest.is_call = False
             self._progress(guest)
@@ -148,24 +162,32 @@ class Door:
         self._bell.close()
         self._bell_end.close()
 
-    def _let_in(self, engine: Engine) -> None:
-        """Who has connected meanwhile is a router that asks whether we are ready.
+    def _answer_held(self) -> None:
+        for guest in list(self._guests):
+            if guest.held is not None:
+                request, guest.held = guest.held, None
+                self._send(guest, self._pages.outcome(request), request=request)
+
+    def _let_in(self, engine: Engine) -> bool:
+        """Who has connected meanwhile is a router that asks whether we are ready; whether there is one.
 
         It is answered before anybody else, and its first call need not pass here.
         """
+        has_asked = False
         while (sock := self._next()) is not None:
-            try:
-                asked = sock.recv(RECEIVE_BYTES, socket.MSG_DONTWAIT)
-                if asked == ARE_YOU_READY:
-                    _send_all(sock, self._ready_answer())
-            except OSError:
-                asked = b""  # it has not asked yet, or is gone: the engine will see
+            asked = _what_came(sock)
             if asked == ARE_YOU_READY:
+                with contextlib.suppress(OSError):  # if it has left the engine will see
+                    _send_all(sock, self._ready_answer())
                 engine.adopt(sock, b"")
-                continue
-            guest = self._greet(sock, asked)
-            if guest in self._guests and not guest.buffer:
-                self._pass_on(guest)
+                has_asked = True
+            elif asked is None:
+                sock.close()
+            else:
+                guest = self._greet(sock, asked)
+                if guest in self._guests and not guest.buffer:
+                    self._pass_on(guest)
+        return has_asked
 
     def _ready_answer(self) -> bytes:
         return http1.encode(self._pages.outcome(_READY_REQUEST), is_head=False, close=False)

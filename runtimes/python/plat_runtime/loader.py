@@ -124,9 +124,7 @@ class _Found:
             return None
         sys.meta_path.remove(self)
         loader = machinery.SourceFileLoader(name, self._path)
-        return util.spec_from_file_location(
-            name, self._path, loader=loader, submodule_search_locations=None
-        )
+        return util.spec_from_file_location(name, self._path, loader=loader, submodule_search_locations=None)
 
 
 @contextlib.contextmanager

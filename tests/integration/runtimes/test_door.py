@@ -43,19 +43,20 @@ def test_a_call_that_comes_before_the_engine_waits_for_it(tmp_path: Path) -> Non
     assert not health.has_bytes()
     assert engine.adopted.empty()
     router, other, silent = Connection(path), Connection(path), Connection(path)
+    Connection(path).close()
     router.sock.sendall(HEALTH)
     other.send("GET", "/_plat/health")
     pages.ready()
     door.settled(engine)
     passed_on = []
-    for each in (router, other, silent):
+    for asker in (router, other, silent):
         sock, nothing = engine.adopted.get_nowait()
         assert nothing == b"", "who came meanwhile is answered and passed on before anybody else"
         passed_on.append(sock)
-        assert each.has_bytes() == (each is not silent)
+        assert asker.has_bytes() == (asker is not silent)
     assert router.read().body == other.read().body
     assert health.read().json["function"] == make_order().function
-    sock, data = engine.adopted.get(timeout=20)
+    sock, data = engine.adopted.get(timeout=20)  # not the one that has left
     assert data.startswith(b"GET / HTTP/1.1\r\n")
     door.stop()
     assert engine.closed.get(timeout=20)

@@ -87,6 +87,32 @@ async def test_what_it_said_just_before_it_died_counts(rig: Rig) -> None:
             await loading
 
 
+async def test_what_it_said_to_a_router_counts(rig: Rig) -> None:
+    """Calls come before our own answer: also one that ends it."""
+    for ends in ("lives", "hangs up", "dies", "hangs up and dies"):
+        member = await warm_member(rig)
+        rig.driver.hold_load = True
+        loading = subtask(rig.launcher.load(member, NEVER), "load")
+        await settle()
+        if "hangs up" in ends:
+            rig.driver.fail_to_load(member.id, UselessError("it hung up"))
+        if "dies" in ends:
+            member.died.set_result(Exited(member.id, "exited", "It went."))
+        await settle()
+        assert not loading.done()
+        member.serves.set_result(None)
+        assert await loading, ends
+
+
+async def test_one_that_hangs_up_and_has_told_nobody_is_of_no_use(rig: Rig) -> None:
+    member = await warm_member(rig)
+    rig.driver.hold_load = True
+    loading = subtask(rig.launcher.load(member, NEVER), "load")
+    await settle()
+    rig.driver.fail_to_load(member.id, UselessError("it hung up"))
+    assert not await loading
+
+
 # --- secrets
 
 

@@ -57,6 +57,27 @@ async def test_who_waits_has_them_while_it_loads(rig: Rig) -> None:
     assert len(told(rig, Grant)) == 1
 
 
+async def test_it_is_ready_when_a_router_says_so(rig: Rig) -> None:
+    (grant,) = await granted(rig)
+    rig.hear("r1", Loaded(grant.instance))
+    await settle()
+    assert (states(rig), told(rig, Loaded)) == ([State.READY], [Loaded(grant.instance)])
+    rig.hear("r2", Loaded(grant.instance))
+    rig.hear("r2", Loaded("another"))
+    await settle()
+    assert states(rig) == [State.READY]
+
+
+async def test_one_that_its_first_call_ends_was_ready(rig: Rig) -> None:
+    """It has told its router, and not us."""
+    (grant,) = await granted(rig)
+    rig.driver.end(grant.instance, "exited", "It went.")
+    rig.hear("r1", Loaded(grant.instance))
+    await eventually(lambda: told(rig, Gone))
+    assert told(rig, Gone) == [Gone(grant.instance, "exited", "It went.")]
+    assert not told(rig, StartFailed)
+
+
 async def test_those_who_say_again_that_they_wait_have_nothing_started_for_them(rig: Rig) -> None:
     await granted(rig)
     await demand(rig, "r1", 0)

@@ -78,7 +78,7 @@ async def test_a_warm_instance_that_is_of_no_use_is_replaced(make: MakeRig) -> N
     rig = await make(warm=1)
     await warm_up(rig)
     rig.driver.load_error = UselessError("nothing listens")
-    _, grant = await granted(rig)
+    (grant,) = await granted(rig)
     assert rig.driver.starts == 1
     assert grant.instance not in rig.driver.placed
     assert [each.instance for each in await rig.driver.list()] == [grant.instance]

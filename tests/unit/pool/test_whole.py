@@ -386,6 +386,7 @@ class World(RuleBasedStateMachine):
             if instance.loading and instance.id in self.driver.running:
                 self.said.add(instance.id)
                 slots.loaded(instance.id, self.clock.now)
+                self.routers[seat].send(Loaded(instance.id))
                 return
 
     def loading_ends(self, _: int) -> None:

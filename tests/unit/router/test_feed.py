@@ -42,7 +42,7 @@ from plat.feed import (
     encode,
     whole_table,
 )
-from router.feed import PoolLink
+from router.feed import LOADED_TOLD_S, PoolLink
 from router.slots import InstanceSlots
 
 V = "v1"
@@ -299,6 +299,21 @@ async def test_who_was_promised_a_slot_is_in_no_demand_until_it_comes_to_nothing
         await settle()
         assert future.result().id == "b"
     other.cancel()
+
+
+async def test_what_an_instance_said_is_told_after_the_call_that_waited_for_it(link: PoolLink) -> None:
+    future = wait(link)
+    socket = Socket()
+    async with connected(link, socket):
+        socket.tell(Grant("a", V, "unix:/a", 1, loading=True))
+        await settle()
+        link.loaded("a")
+        assert future.result().id == "a"
+        await settle()
+        assert Loaded("a") not in socket.sent
+        await asyncio.sleep(2 * LOADED_TOLD_S)
+        await settle()
+        assert Loaded("a") in socket.sent
 
 
 async def test_routes(link: PoolLink) -> None:
