@@ -62,5 +62,7 @@ def test_a_call_that_comes_before_the_engine_waits_for_it(tmp_path: Path) -> Non
     assert engine.closed.get(timeout=20)
     assert not Path(path).exists()
     assert health.is_closed()
-    for each in (sock, *passed_on, call, health, router, other, silent):
-        each.close()
+    for passed in (sock, *passed_on):
+        passed.close()
+    for connection in (call, health, router, other, silent):
+        connection.close()
