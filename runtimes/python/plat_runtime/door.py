@@ -28,10 +28,17 @@ ACCEPT_PAUSE_S = 0.01
 FIRST_CALL_S = 0.005
 """A router that was told that we are ready has sent its call by then, and told the pool."""
 
-ARE_YOU_READY = b"GET /_plat/health HTTP/1.1\r\nHost: instance\r\n\r\n"
-"""As a router asks that waits: known at a glance. Asked otherwise, it is read as any request."""
+# What the platform itself asks while a call waits is known at a glance: to parse a head for the first time takes
+# a process 0.1 ms. Asked otherwise, it is read as any request.
 
+ARE_YOU_READY = b"GET /_plat/health HTTP/1.1\r\nHost: instance\r\n\r\n"
 _READY_REQUEST = http1.parse_head(ARE_YOU_READY)
+
+LOAD = (
+    b"POST /_plat/load HTTP/1.1\r\nHost: instance\r\nConnection: close\r\n"
+    b"Content-Type: application/json\r\nContent-Length: "
+)
+_LOAD_REQUEST = http1.parse_head(LOAD + b"0\r\n\r\n")
 
 
 class Engine(Protocol):
@@ -74,6 +81,14 @@ def listen(path: str) -> socket.socket:
     listener.listen(BACKLOG)
     listener.setblocking(False)
     return listener
+
+
+def order_at_a_glance(data: bytes | bytearray) -> bytes | None:
+    """The body of a whole request to load as the pool makes it, and of nothing else."""
+    if not data.startswith(LOAD):
+        return None
+    length, _, body = bytes(data[len(LOAD) :]).partition(b"\r\n\r\n")
+    return body if length == b"%d" % len(body) else None
 
 
 def _what_came(sock: socket.socket) -> bytes | None:
@@ -281,6 +296,9 @@ class Door:
         return True
 
     def _read_page(self, guest: Guest) -> tuple[http1.Request, bytes] | None:
+        if (ordered := order_at_a_glance(guest.buffer)) is not None:
+            guest.buffer.clear()
+            return _LOAD_REQUEST, ordered
         end = http1.head_end(guest.buffer)
         if end < 0:
             return None
