@@ -28,8 +28,8 @@ ACCEPT_PAUSE_S = 0.01
 FIRST_CALL_S = 0.005
 """A router that was told that we are ready has sent its call by then, and told the pool."""
 
-# What the platform itself asks while a call waits is known at a glance: to parse a head for the first time takes
-# a process 0.1 ms. Asked otherwise, it is read as any request.
+# What the platform itself asks while a call waits is known at a glance: to parse a head for the first time
+# takes a process 0.1 ms. Asked otherwise, it is read as any request.
 
 ARE_YOU_READY = b"GET /_plat/health HTTP/1.1\r\nHost: instance\r\n\r\n"
 _READY_REQUEST = http1.parse_head(ARE_YOU_READY)
