@@ -227,9 +227,11 @@ class Grant(Struct, frozen=True, tag="grant"):
 
 
 class Loaded(Struct, frozen=True, tag="loaded"):
-    """An instance that was granted while it loaded is ready: whoever hears of it first tells the other."""
+    """An instance that was granted while it loaded is ready: told by the pool, and to the pool by routers."""
 
     instance: str
+    ago_s: float = 0.0
+    """So long ago it said so."""
 
 
 class Reclaim(Struct, frozen=True, tag="reclaim"):

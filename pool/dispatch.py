@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 
 from plat.errors import PlatError
 from plat.feed import (
@@ -32,6 +33,7 @@ from pool.demand import Demands
 from pool.drivers.base import Exited
 from pool.fleet import Fleet
 from pool.granting import Granting
+from pool.launcher import LAST_WORD_S
 from pool.ledger import Ledger
 from pool.lifecycle import State
 from pool.member import Member
@@ -106,8 +108,8 @@ class Dispatcher:
                     self.balance(version)
                 elif not self._demands.outstanding(version):
                     self.scaler.wants_nothing(version)
-            case Loaded(instance):
-                self._fleet.serves(instance)
+            case Loaded(instance, ago_s):
+                self._fleet.serves(instance, now - ago_s)
             case Returned(instance, slots, idle_s):
                 self._returned(router, instance, slots, idle_s, now)
             case Faulted(instance, reason):
@@ -127,6 +129,8 @@ class Dispatcher:
         self._recovery.away.came(message.router)
         self._demands.router_here(message.router)
         self._ledger.router_here(message.router, [(each.instance, each.slots) for each in message.held])
+        for each in message.held:  # promises are not told: of one that loads, it has heard that it is ready
+            self._fleet.serves(each.instance, time.monotonic())
         if self._table.loaded:
             self._send_table(message.router, self._table.whole())
         self._granting.ask(self._ledger.draining(message.router))
@@ -142,13 +146,18 @@ class Dispatcher:
         if self._granting.is_wanted(version) or self.scaler.short:
             self._freed(version)
 
-    def _faulted(self, instance: str, reason: str) -> None:
+    def _faulted(self, instance: str, reason: str, *, is_last_word: bool = False) -> None:
         """A router cannot use the instance any more: a call that is stuck in it, or nothing listens."""
         member = self._fleet.get(instance)
         if member is None or not member.managed:
             return
+        if member.state is State.LOADING and not is_last_word:
+            # It was promised. That it is ready, or how it ended, is about to be told.
+            again = partial(self._faulted, instance, reason, is_last_word=True)
+            asyncio.get_running_loop().call_later(LAST_WORD_S, again)
+            return
         log.warning("instance at fault", instance=instance, reason=reason, function=member.version.function)
-        if member.state is State.LOADING:  # it was promised, and its word that it is ready is yet to come
+        if member.state is State.LOADING:
             self._fleet.exited(Exited(instance, reason, "A router could not use it."))
             return
         if member.version.spec.concurrency == 1:

@@ -176,7 +176,8 @@ class Fleet:
             failure = PlatError("instance_start_failed", f"The instance cannot be started: {error}.")
         else:
             self.backoff.succeeded(version.id)
-            member.start_s = time.monotonic() - began
+            since = member.serves.result() if member.serves.done() else time.monotonic()
+            member.start_s = max(0.0, since - began)
             self._ready(member)
             self._count_later(member, kind, member.start_s)
             return None
@@ -195,11 +196,11 @@ class Fleet:
         if self.observer is not None:
             self.observer.instance_loading(member)
 
-    def serves(self, instance: str) -> None:
+    def serves(self, instance: str, since: float) -> None:
         """It has loaded: it told a router."""
         member = self._members.get(instance)
         if member is not None and not member.serves.done():
-            member.serves.set_result(None)
+            member.serves.set_result(since)
 
     def _another(self, useless: Member) -> Member:
         """In its place, so that the need it was to meet is met by one instance and not by two."""

@@ -15,7 +15,17 @@ from plat.errors import ERRORS, PlatError
 from pool.drivers.base import LoadOrder
 from pool.line import Answer, Line, NoAnswerError, Unreachable
 
-__all__ = ["Health", "Unreachable", "UselessError", "judge", "load", "open_line", "probe", "wait_ready"]
+__all__ = [
+    "Health",
+    "HungUpError",
+    "Unreachable",
+    "UselessError",
+    "judge",
+    "load",
+    "open_line",
+    "probe",
+    "wait_ready",
+]
 
 FIRST_WAIT_S = 0.002
 LONGEST_WAIT_S = 0.05
@@ -83,6 +93,10 @@ class UselessError(Exception):
     """A warm instance that cannot take a function: it is gone, does not answer, or has one already."""
 
 
+class HungUpError(UselessError):
+    """It did not say how it went."""
+
+
 async def open_line(address: str) -> Line | None:
     """For `load`, ahead of time: a call need not wait for it then. None: whoever loads will see why."""
     try:
@@ -107,7 +121,7 @@ async def load(address: str, order: LoadOrder, deadline: float, line: Line | Non
         detail = f"The handler was not loaded after {left_s:.1f} s."
         raise PlatError("instance_start_failed", detail) from error
     except (Unreachable, NoAnswerError) as error:
-        raise UselessError(str(error)) from error
+        raise HungUpError(str(error)) from error
     if answer.status == 200:
         return
     if answer.status == 422 and (failure := _load_error(answer.body)) is not None:

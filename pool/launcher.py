@@ -12,7 +12,7 @@ from plat.tasks import subtask
 from pool.code import CodeCache
 from pool.drivers.base import Driver, Kind, StartOrder, WarmOrder
 from pool.drivers.environment import require_secrets
-from pool.health import UselessError, load, wait_ready
+from pool.health import HungUpError, UselessError, load, wait_ready
 from pool.line import Line
 from pool.logbook import LogBook
 from pool.member import Member
@@ -147,16 +147,17 @@ async def _until_it_is_told(ready: "asyncio.Future[Any]", member: Member) -> Non
         if not told.done() and (member.serves.done() or _has_said_how_it_went(ready)):
             told.set_result(None)
 
-    for each in (ready, member.serves):
-        each.add_done_callback(note)
+    ready.add_done_callback(note)
+    member.serves.add_done_callback(note)
     await asyncio.wait([told, ready, member.died], return_when=asyncio.FIRST_COMPLETED)
     if not told.done():
         await asyncio.wait([told], timeout=LAST_WORD_S)
+    member.serves.remove_done_callback(note)
 
 
 def _has_said_how_it_went(ready: "asyncio.Future[Any]") -> bool:
     """And not only that the connection ended with it."""
-    return ready.done() and not ready.cancelled() and not isinstance(ready.exception(), UselessError)
+    return ready.done() and not ready.cancelled() and not isinstance(ready.exception(), HungUpError)
 
 
 def without_secrets(error: PlatError, secrets: SecretValues) -> PlatError:

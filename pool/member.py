@@ -22,8 +22,8 @@ class Member:
         self.address = ""
         self.started_at = datetime.now(UTC)
         self.died: asyncio.Future[Exited] = asyncio.get_running_loop().create_future()
-        self.serves: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when a router says that the instance has told it so, which is before it tells us."""
+        self.serves: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        """Monotonic: since when, as a router says that the instance has told it, often before it tells us."""
         self.ready_at = float("-inf")
         """Monotonic; of one that was adopted it is not known."""
         self.start_s = 0.0

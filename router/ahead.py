@@ -50,10 +50,15 @@ class Ahead:
         """Told after the slots are in the table, and before a call that waited for them goes on."""
         if not instance.loading:
             self._open(instance, slots)
-        elif instance.id not in self._asked:
-            question = Question(self._heads, lambda upstream: self._answered(instance, upstream))
+            return
+        asked = self._asked.get(instance.id)
+        if asked is not None and asked.of is not instance:  # promised anew after the link broke
+            asked.give_up()
+            asked = None
+        if asked is None:
+            question = Question(instance, self._heads, self._answered)
             self._asked[instance.id] = question
-            spawn(self._ask(instance, question), "ask whether an instance is ready")
+            spawn(self._ask(question), "ask whether an instance is ready")
 
     def ended(self, instance: str) -> None:
         """It is gone."""
@@ -72,8 +77,8 @@ class Ahead:
         if upstream is not None:
             _give(instance, upstream)
 
-    async def _ask(self, instance: InstanceSlots, question: "Question") -> None:
-        upstream = await self._try(instance.address)
+    async def _ask(self, question: "Question") -> None:
+        upstream = await self._try(question.of.address)
         if upstream is None:
             question.give_up()
         else:
@@ -98,9 +103,16 @@ class Question:
     """Put to an instance that loads: is it ready? (`router.upstream.Sink`)
 
     `answered` is called once: with the connection, for calls to use, or with None for anything but yes.
+    The answer has a Content-Length, as our runtimes give it.
     """
 
-    def __init__(self, heads: AnswerHeads, answered: Callable[[UpstreamConnection | None], None]) -> None:
+    def __init__(
+        self,
+        of: InstanceSlots,
+        heads: AnswerHeads,
+        answered: Callable[[InstanceSlots, UpstreamConnection | None], None],
+    ) -> None:
+        self.of = of
         self._answer = Answer(heads, b"", is_head=False, close=False)
         self._answered = answered
         self._said = b""
@@ -119,7 +131,7 @@ class Question:
             self._is_over = True
             if self._upstream is not None:
                 self._upstream.close()
-            self._answered(None)
+            self._answered(self.of, None)
 
     def upstream_data(self, data: bytes) -> None:
         try:
@@ -144,7 +156,7 @@ class Question:
         self._is_over = True
         upstream.finish()
         upstream.used = False  # by no call
-        self._answered(upstream)
+        self._answered(self.of, upstream)
 
 
 def _is_ready(answer: bytes) -> bool:

@@ -131,8 +131,13 @@ class PoolLink:
 
     def loaded(self, instance: str) -> None:
         """An instance that was promised says that it is ready."""
-        self.slots.loaded(instance, self._clock())
-        asyncio.get_running_loop().call_later(LOADED_TOLD_S, self._send, Loaded(instance))
+        now = self._clock()
+        self.slots.loaded(instance, now)
+
+        def tell() -> None:
+            self._send(Loaded(instance, self._clock() - now))
+
+        asyncio.get_running_loop().call_later(LOADED_TOLD_S, tell)
 
     def return_idle(self, hold_s: Callable[[str], float]) -> None:
         """Slots unused for long go back, if there is somebody to take them."""

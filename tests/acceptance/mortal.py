@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from plat.feed import Gone, Grant, MemoryPressure, Reclaim
+from plat.feed import Gone, Grant, Loaded, MemoryPressure, Reclaim
 from plat.settings import Settings
 from pool import launcher
 from pool.drivers.base import Driver
@@ -38,11 +38,12 @@ Place = tuple[Any, str]
 """Where a function is, and its name there."""
 
 OF_DRIVERS = ("start", "warm", "place", "pause", "resume", "stop", "list")
-SAID = (Grant, Reclaim, Gone, MemoryPressure)
+SAID = (Grant, Loaded, Reclaim, Gone, MemoryPressure)
 
 POOL: list[Place] = [
     (launcher, "load"),
     (launcher, "wait_ready"),
+    (Fleet, "serves"),
     (Fleet, "_ready"),
     (Fleet, "drain"),
     (Scaler, "_send_away"),

@@ -13,9 +13,9 @@ import selectors
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic, sleep  # now: a handler may replace them
 from typing import Protocol
 
 from . import http1, pages
@@ -42,7 +42,7 @@ _LOAD_REQUEST = http1.parse_head(LOAD + b"0\r\n\r\n")
 
 
 class Engine(Protocol):
-    """Serves connections. `adopt` and `intake_closed` are called by the door's thread."""
+    """Serves connections. `adopt` is called by any thread, `intake_closed` by the door's."""
 
     def adopt(self, sock: socket.socket, data: bytes) -> None: ...
 
@@ -126,8 +126,8 @@ class Door:
         self._engine: Engine | None = None
         self._guests: set[Guest] = set()
         self._settled = threading.Event()
-        self._pause_s = 0.0
-        """How long the thread lets others go first."""
+        self._answer_at = 0.0
+        """Those who wait for the end of loading are answered then."""
         self._is_stopping = False
         self._is_open = True
         self._selector = selectors.DefaultSelector()
@@ -146,11 +146,11 @@ class Door:
     def settled(self, engine: Engine | None) -> None:
         """Loading has ended: answer who waits, and from now on give calls to `engine`.
 
-        A router that has asked sends its call in a moment. It tells the others too, so they can wait.
+        A router that has asked sends its call in a moment, and tells the pool, whose own answer can wait.
         """
         self._engine = engine
         if engine is not None and self._let_in(engine):
-            self._pause_s = FIRST_CALL_S
+            self._answer_at = monotonic() + FIRST_CALL_S
         else:
             self._answer_held()
         self._settled.set()
@@ -166,11 +166,12 @@ class Door:
         # Any thread may take a signal of a process that was paused, and the main one has to act on it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         self._settled.wait()
-        time.sleep(self._pause_s)
-        self._answer_held()
         for guest in list(self._guests):
             guest.is_call = False
             self._progress(guest)
+        while self._is_open and (left_s := self._answer_at - monotonic()) > 0:
+            self._serve_ready(left_s)
+        self._answer_held()
         while self._is_open:
             self._serve_ready()
         self._selector.close()
@@ -207,8 +208,8 @@ class Door:
     def _ready_answer(self) -> bytes:
         return http1.encode(self._pages.outcome(_READY_REQUEST), is_head=False, close=False)
 
-    def _serve_ready(self) -> None:
-        for key, _ in self._selector.select():
+    def _serve_ready(self, patience_s: float | None = None) -> None:
+        for key, _ in self._selector.select(patience_s):
             key.data()
 
     def _answer_bell(self) -> None:
@@ -227,7 +228,7 @@ class Door:
         except BlockingIOError:
             return None
         except OSError:  # one that left already, or no descriptor left: do not spin on it
-            time.sleep(ACCEPT_PAUSE_S)
+            sleep(ACCEPT_PAUSE_S)
             return None
         return sock
 
@@ -337,6 +338,7 @@ class Door:
         self._listener.close()
         with contextlib.suppress(OSError):  # where the folder is closed to us, whoever started us removes it
             Path(self._path).unlink()
+        self._answer_held()
         for guest in list(self._guests):
             self._read(guest)
         for guest in list(self._guests):

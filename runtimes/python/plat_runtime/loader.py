@@ -127,17 +127,23 @@ class _Found:
         return util.spec_from_file_location(name, self._path, loader=loader, submodule_search_locations=None)
 
 
+def _is_part_of_python(name: str) -> bool:
+    """Then no folder is looked into."""
+    return name in sys.builtin_module_names or machinery.FrozenImporter.find_spec(name) is not None
+
+
 @contextlib.contextmanager
 def _found_already(name: str, names: Collection[str]) -> Iterator[None]:
     """Python would look for the module in four ways, one after the other: that takes 0.15 ms.
 
-    Where the folder has only a `name.py`, and the name is none of Python's own, they find the same.
+    Where the folder has only a `name.py`, and no program of Python's own has the name, they find the same.
     """
     theirs = [each for each in names if each.partition(".")[0] == name]
-    if theirs != [f"{name}.py"] or name in sys.stdlib_module_names:
+    path = f"{sys.path[0]}/{name}.py"
+    if theirs != [f"{name}.py"] or _is_part_of_python(name) or not os.path.isfile(path):  # noqa: PTH113
         yield
         return
-    found = _Found(name, f"{sys.path[0]}/{name}.py")
+    found = _Found(name, path)
     sys.meta_path.insert(0, found)
     try:
         yield

@@ -4,6 +4,8 @@ import queue
 import socket
 from pathlib import Path
 
+import pytest
+
 from router.ahead import HEALTH
 from runtimes.python.plat_runtime.door import ARE_YOU_READY, Door
 from runtimes.python.plat_runtime.pages import Pages
@@ -25,6 +27,39 @@ class FakeEngine:
 
 def test_a_router_asks_as_the_door_expects() -> None:
     assert HEALTH == ARE_YOU_READY
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_where_a_router_has_asked_others_wait_for_their_answer_and_calls_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asks: bool
+) -> None:
+    monkeypatch.setattr("runtimes.python.plat_runtime.door.FIRST_CALL_S", 1000)
+    path = str(tmp_path / "http.sock")
+    pages = Pages("abc", lambda _: None, lambda: 0)
+    door, engine = Door(path, pages), FakeEngine()
+    pool = Connection(path)
+    pages.loading(make_order())
+    pool.send("GET", "/_plat/health")
+    answered = iter([False, False, True])
+    door.serve(until=lambda: next(answered))
+    router = Connection(path)
+    if asks:
+        router.sock.sendall(HEALTH)
+    pages.ready()
+    door.settled(engine)
+    assert pool.has_bytes() is not asks
+    socks = [engine.adopted.get_nowait()[0]]
+    call = Connection(path)
+    call.send("GET", "/")
+    sock, data = engine.adopted.get(timeout=20)
+    assert data.startswith(b"GET / HTTP/1.1\r\n")
+    door.stop()
+    assert engine.closed.get(timeout=20)
+    assert pool.read().json["function"] == make_order().function, "at the end at the latest"
+    for each in (*socks, sock):
+        each.close()
+    for connection in (pool, router, call):
+        connection.close()
 
 
 def test_a_call_that_comes_before_the_engine_waits_for_it(tmp_path: Path) -> None:

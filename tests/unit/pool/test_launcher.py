@@ -7,7 +7,7 @@ from plat.errors import PlatError
 from plat.feed import SecretValues, VersionEntry
 from plat.tasks import subtask
 from pool.drivers.base import Exited, Kind, WarmOrder
-from pool.health import UselessError
+from pool.health import HungUpError, UselessError
 from pool.lifecycle import State
 from pool.member import Member
 from tests.unit.pool.rig import Rig, function, settle
@@ -71,7 +71,7 @@ async def test_one_that_dies_ends_the_wait_with_its_reason(rig: Rig) -> None:
 
 async def test_what_it_said_just_before_it_died_counts(rig: Rig) -> None:
     """The end of a process is told over another way, and may be told first."""
-    for said in (None, PlatError("handler_import_failed", "no module"), UselessError("it hung up")):
+    for said in (None, PlatError("handler_import_failed", "no module"), HungUpError("it hung up")):
         member = await warm_member(rig)
         rig.driver.hold_load = True
         loading = subtask(rig.launcher.load(member, NEVER), "load")
@@ -95,12 +95,12 @@ async def test_what_it_said_to_a_router_counts(rig: Rig) -> None:
         loading = subtask(rig.launcher.load(member, NEVER), "load")
         await settle()
         if "hangs up" in ends:
-            rig.driver.fail_to_load(member.id, UselessError("it hung up"))
+            rig.driver.fail_to_load(member.id, HungUpError("it hung up"))
         if "dies" in ends:
             member.died.set_result(Exited(member.id, "exited", "It went."))
         await settle()
         assert not loading.done()
-        member.serves.set_result(None)
+        member.serves.set_result(0.0)
         assert await loading, ends
 
 
@@ -109,7 +109,7 @@ async def test_one_that_hangs_up_and_has_told_nobody_is_of_no_use(rig: Rig) -> N
     rig.driver.hold_load = True
     loading = subtask(rig.launcher.load(member, NEVER), "load")
     await settle()
-    rig.driver.fail_to_load(member.id, UselessError("it hung up"))
+    rig.driver.fail_to_load(member.id, HungUpError("it hung up"))
     assert not await loading
 
 

@@ -239,9 +239,34 @@ async def test_one_that_crashed_at_its_first_call_before_we_knew_that_it_was_rea
     (grant,) = await granted(rig)
     rig.hear("r1", Faulted(grant.instance, "unreachable"))
     rig.driver.make_ready(grant.instance)
-    await settle()
-    assert (rig.fleet.members(), told(rig, StartFailed)) == ([], [])
+    await eventually(lambda: not rig.fleet.members())
+    assert told(rig, StartFailed) == []
     assert rig.ledger.account(grant.instance) is None
+
+
+async def test_why_one_ended_at_its_first_call_is_told_and_not_that_it_could_not_be_used(rig: Rig) -> None:
+    (grant,) = await granted(rig)
+    rig.hear("r1", Faulted(grant.instance, "unreachable"))
+    rig.hear("r1", Loaded(grant.instance, 0.002))
+    rig.driver.end(grant.instance, "out_of_memory", "It used too much.")
+    await eventually(lambda: told(rig, Gone))
+    assert [each.reason for each in told(rig, Gone)] == ["out_of_memory"]
+
+
+async def test_one_at_fault_that_says_nothing_more_ends(rig: Rig) -> None:
+    (grant,) = await granted(rig)
+    rig.hear("r1", Faulted(grant.instance, "unreachable"))
+    await eventually(lambda: told(rig, Gone))
+    assert [each.reason for each in told(rig, Gone)] == ["unreachable"]
+
+
+async def test_a_router_that_is_back_holds_slots_only_of_what_has_told_it_that_it_is_ready(rig: Rig) -> None:
+    """The link broke before it could say so."""
+    (grant,) = await granted(rig)
+    rig.dispatcher.router_away("r1")
+    connect(rig, "r1", Held(grant.instance, 1))
+    await settle()
+    assert states(rig) == [State.READY]
 
 
 async def test_nobody_who_waits_is_told_that_there_will_be_no_more_while_one_loads(rig: Rig) -> None:

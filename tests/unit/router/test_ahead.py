@@ -139,6 +139,18 @@ async def test_nobody_is_asked_any_more_when_it_is_gone(instances: Instances) ->
     assert instances.opened[0].closed
 
 
+async def test_one_that_is_promised_anew_is_asked_anew(instances: Instances) -> None:
+    """The link to the pool broke meanwhile."""
+    await instances.granted(loading=True)
+    instances.slots.forget_promises()
+    instance = await instances.granted(loading=True)
+    assert [each.closed for each in instances.opened] == [True, False]
+    instances.opened[1].data_received(READY)
+    await settle()
+    assert instance.connections == instances.opened[1:]
+    assert not instance.loading
+
+
 async def test_what_the_pool_says_first_is_true_too(instances: Instances) -> None:
     instance = await instances.granted(loading=True)
     instances.slots.loaded("a", 0)

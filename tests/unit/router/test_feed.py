@@ -42,7 +42,7 @@ from plat.feed import (
     encode,
     whole_table,
 )
-from router.feed import LOADED_TOLD_S, PoolLink
+from router.feed import PoolLink
 from router.slots import InstanceSlots
 
 V = "v1"
@@ -301,7 +301,10 @@ async def test_who_was_promised_a_slot_is_in_no_demand_until_it_comes_to_nothing
     other.cancel()
 
 
-async def test_what_an_instance_said_is_told_after_the_call_that_waited_for_it(link: PoolLink) -> None:
+async def test_what_an_instance_said_is_told_after_the_call_that_waited_for_it(
+    link: PoolLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.feed.LOADED_TOLD_S", 0.2)
     future = wait(link)
     socket = Socket()
     async with connected(link, socket):
@@ -310,10 +313,10 @@ async def test_what_an_instance_said_is_told_after_the_call_that_waited_for_it(l
         link.loaded("a")
         assert future.result().id == "a"
         await settle()
-        assert Loaded("a") not in socket.sent
-        await asyncio.sleep(2 * LOADED_TOLD_S)
+        assert not [each for each in socket.sent if isinstance(each, Loaded)]
+        await asyncio.sleep(0.4)
         await settle()
-        assert Loaded("a") in socket.sent
+        assert [each.instance for each in socket.sent if isinstance(each, Loaded)] == ["a"]
 
 
 async def test_routes(link: PoolLink) -> None:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Collection
+from importlib import machinery
 from pathlib import Path
 from types import ModuleType
 
@@ -157,6 +158,40 @@ def test_python_itself_looks_for_a_module_that_may_be_in_several_places(
     else:
         module_of("unit_taken.handler", tmp_path, names)
     assert asked == []
+
+
+def test_a_program_of_pythons_own_comes_before_any_folder(
+    tmp_path: Path, prepared: Callable[[], Collection[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of those, one that nothing has imported yet; the others are refused by name."""
+    name = next(each for each in sorted(sys.builtin_module_names) if each not in sys.modules)
+    (tmp_path / f"{name}.py").write_text("def handler(event, context): ...")
+    names = prepared()
+    asked: list[str] = []
+    monkeypatch.setattr(loader, "_Found", lambda name, path: asked.append(name))
+    with pytest.raises(LoadError, match='has no "handler"'):
+        module_of(f"{name}.handler", tmp_path, names)
+    assert asked == []
+
+
+@pytest.mark.parametrize("what", ["folder", "link to nothing"])
+def test_what_has_the_name_of_a_module_and_is_none_is_not_found(
+    tmp_path: Path, prepared: Callable[[], Collection[str]], what: str
+) -> None:
+    if what == "folder":
+        (tmp_path / "unit_none.py").mkdir()
+    else:
+        (tmp_path / "unit_none.py").symlink_to(tmp_path / "nowhere")
+    names = prepared()
+    with pytest.raises(LoadError) as raised:
+        module_of("unit_none.handler", tmp_path, names)
+    assert raised.value.code == loader.MODULE_NOT_FOUND
+
+
+def test_folders_are_looked_into_as_python_does(tmp_path: Path) -> None:
+    hook = next(each for each in reversed(sys.path_hooks) if "FileFinder" in repr(each))
+    ours = machinery.FileFinder(str(tmp_path), *loader._LOADERS)
+    assert vars(ours) == vars(hook(str(tmp_path)))
 
 
 def test_a_module_that_cannot_be_imported_leaves_no_finder(
