@@ -183,6 +183,7 @@ class Door:
             if guest.held is not None:
                 request, guest.held = guest.held, None
                 self._send(guest, self._pages.outcome(request), request=request)
+                self._progress(guest)
 
     def _let_in(self, engine: Engine) -> bool:
         """Who has connected meanwhile is a router that asks whether we are ready; whether there is one.

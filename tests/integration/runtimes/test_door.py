@@ -62,6 +62,33 @@ def test_where_a_router_has_asked_others_wait_for_their_answer_and_calls_do_not(
         connection.close()
 
 
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_call_right_behind_a_question_that_waits(tmp_path: Path, asks: bool) -> None:
+    path = str(tmp_path / "http.sock")
+    pages = Pages("abc", lambda _: None, lambda: 0)
+    door, engine = Door(path, pages), FakeEngine()
+    caller = Connection(path)
+    pages.loading(make_order())
+    caller.send("GET", "/_plat/health")
+    caller.send("GET", "/")
+    answered = iter([False, False, True])
+    door.serve(until=lambda: next(answered))
+    router = Connection(path)
+    if asks:
+        router.sock.sendall(HEALTH)
+    pages.ready()
+    door.settled(engine)
+    adopted = [engine.adopted.get(timeout=20) for _ in range(2)]
+    assert sorted(data[:5] for _, data in adopted) == [b"", b"GET /"]
+    assert caller.read().json["function"] == make_order().function
+    door.stop()
+    assert engine.closed.get(timeout=20)
+    for sock, _ in adopted:
+        sock.close()
+    for connection in (caller, router):
+        connection.close()
+
+
 def test_a_call_that_comes_before_the_engine_waits_for_it(tmp_path: Path) -> None:
     path = str(tmp_path / "http.sock")
     pages = Pages("abc", lambda _: None, lambda: 0)
