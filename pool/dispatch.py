@@ -37,6 +37,7 @@ from pool.launcher import LAST_WORD_S
 from pool.ledger import Ledger
 from pool.lifecycle import State
 from pool.member import Member
+from pool.promises import Promises
 from pool.recovery import SlotRecovery
 from pool.rounds import Rounds
 from pool.scaler import Scaler
@@ -95,6 +96,7 @@ class Dispatcher:
         )
         self._rounds = Rounds(table, fleet, self._demands, self.scaler, self.balance)
         self._granting = Granting(fleet, ledger, self._demands, send, self.scaler.used, self._function_of)
+        self._promises = Promises(ledger, self._demands, self._granting, send)
         fleet.observer = self
 
     # --- routers
@@ -225,38 +227,15 @@ class Dispatcher:
     # --- the fleet's word
 
     def instance_loading(self, member: Member) -> None:
-        """Whoever waits has its slots already, and hears from the instance itself when it is ready.
-
-        Not where others of the version are ready: a slot of theirs may be free sooner. Nor of one with
-        secrets, which may be changed meanwhile: no call may come to one that has the former value.
-        """
-        version = member.version
-        accounts = self._ledger.of_version(version.id)
-        if version.spec.secrets:
-            return
-        if self._demands.outstanding(version.id) and all(each.loading for each in accounts):
-            now = time.monotonic()
-            self._ledger.open(member.id, version.id, version.spec.concurrency, now, loading=True)
-            self._granting.grant(version.id)
+        self._promises.make(member)
 
     def load_failed(self, member: Member) -> None:
-        """Whoever was promised slots of it waits again."""
-        account = self._ledger.account(member.id)
-        if account is None:
-            return
-        self._ledger.close(member.id)
-        gone = Gone(member.id, "not_loaded", "Its function could not be loaded.")
-        if member.died.done():
-            gone = Gone(member.id, member.died.result().reason, member.died.result().detail)
-        for router in account.held:
-            self._demands.again(member.version.id, router)
-            self._send(router, gone)
+        self._promises.break_(member)
 
     def instance_ready(self, member: Member) -> None:
         """Whoever waits has it at once; what else follows is weighed when the grant is on its way."""
         self.scaler.room.evictor.started(member.version.function, member.start_s)
-        for router in self._ledger.loaded(member.id):
-            self._send(router, Loaded(member.id))
+        self._promises.keep(member)
         if self._has_former_secrets(member):
             self._drain(member)
         self._serve(member.version.id)
