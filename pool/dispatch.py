@@ -232,6 +232,9 @@ class Dispatcher:
     def load_failed(self, member: Member) -> None:
         self._promises.break_(member)
 
+    def instance_resuming(self, member: Member) -> None:
+        self._promises.make_of_paused(member)
+
     def instance_ready(self, member: Member) -> None:
         """Whoever waits has it at once; what else follows is weighed when the grant is on its way."""
         self.scaler.room.evictor.started(member.version.function, member.start_s)
@@ -246,7 +249,11 @@ class Dispatcher:
         self._balance_fairly({version_id, *self._demands.versions()})
 
     def instance_lost(self, member: Member) -> None:
-        """It cannot be resumed: whoever waits for it gets another, or is told at once why not."""
+        """It cannot be resumed: whoever waits for it gets another, or is told at once why not.
+
+        A router may know better, and have a call in it: then that ends first.
+        """
+        self._drain(member)
         self._freed(member.version.id)
 
     def instance_gone(self, member: Member, exited: Exited) -> None:

@@ -46,6 +46,7 @@ class Observer(Protocol):
 
     def instance_loading(self, member: Member) -> None: ...
     def load_failed(self, member: Member) -> None: ...
+    def instance_resuming(self, member: Member) -> None: ...
     def instance_ready(self, member: Member) -> None: ...
     def instance_lost(self, member: Member) -> None: ...
     def instance_gone(self, member: Member, exited: Exited) -> None: ...
@@ -72,7 +73,9 @@ class Fleet:
         self._start_timeout_s = start_timeout_s
         self._members = Members()
         self._removals = Removals(driver)
-        self._pauses = Pauses(driver, ledger, resumed=self._resumed, stays_paused=self._stays_paused)
+        self._pauses = Pauses(
+            driver, ledger, resuming=self._resuming, resumed=self._resumed, stays_paused=self._stays_paused
+        )
         self._starts: set[asyncio.Task[PlatError | None]] = set()
         self.closing = False
         self.backoff = Backoff()
@@ -259,10 +262,12 @@ class Fleet:
             self.observer.instance_ready(member)
         self._count_later(member, "resume", seconds)
 
+    def _resuming(self, member: Member) -> None:
+        if self.observer is not None:
+            self.observer.instance_resuming(member)
+
     def _stays_paused(self, member: Member) -> None:
         """Others take its place at once; an engine that is away refuses those too, and says so."""
-        self.drain(member, time.monotonic())
-        self.stop(member, grace_s=0)
         if self.observer is not None:
             self.observer.instance_lost(member)
 

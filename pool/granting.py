@@ -8,7 +8,6 @@ from plat.feed import UNLIMITED_SLOTS, FunctionEntry, Grant, Reclaim, ToRouter
 from pool.demand import Demands
 from pool.fleet import Fleet
 from pool.ledger import Allotment, Ledger
-from pool.lifecycle import State
 
 Send = Callable[[str, ToRouter], None]
 """A message for one router, by name."""
@@ -59,7 +58,8 @@ class Granting:
             for allotment in self._ledger.grant(version_id, router, queued, now, room):
                 member = self._fleet.get(allotment.instance)
                 assert member is not None, "an account without an instance"
-                loading = member.state is State.LOADING
+                account = self._ledger.account(member.id)
+                loading = account is not None and account.loading
                 self._send(router, Grant(member.id, version_id, member.address, allotment.slots, loading))
                 self._demands.granted(version_id, router, allotment.slots)
                 self._used(member.version.function, allotment, now)

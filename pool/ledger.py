@@ -220,6 +220,11 @@ class Ledger:
     def resume(self, instance: str) -> None:
         self._accounts[instance].granting = True
 
+    def promise(self, instance: str) -> None:
+        """It is being resumed: its slots can be granted now, and used when it is ready."""
+        account = self._accounts[instance]
+        account.granting = account.loading = True
+
     def coming(self, version: str) -> int:
         """Slots that were asked back and have not come, of instances that can grant them again."""
         return sum(sum(each.reclaimed.values()) for each in self.of_version(version) if each.granting)

@@ -1,10 +1,11 @@
 """Instances out of use and back: the ledger at once, the engine in the background. Decides nothing."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
 from plat.logs import get_logger
-from plat.tasks import spawn
+from plat.tasks import spawn, subtask
 from pool.drivers.base import Driver
 from pool.ledger import Ledger
 from pool.lifecycle import State
@@ -19,7 +20,9 @@ _DOUBLINGS = 6
 
 
 class Pauses:
-    """`resumed` hears that a member is ready again, and the seconds it took, and has yet to log it.
+    """`resuming` hears of a member that the engine is asked to resume, if that is not done at once.
+
+    `resumed` hears that a member is ready again, and the seconds it took, and has yet to log it.
 
     `stays_paused` hears of one that cannot be resumed: whoever waits for it must have another.
     """
@@ -29,11 +32,13 @@ class Pauses:
         driver: Driver,
         ledger: Ledger,
         *,
+        resuming: Callable[[Member], None],
         resumed: Callable[[Member, float], None],
         stays_paused: Callable[[Member], None],
     ) -> None:
         self._driver = driver
         self._ledger = ledger
+        self._resuming = resuming
         self._resumed = resumed
         self._stays_paused = stays_paused
 
@@ -66,8 +71,13 @@ class Pauses:
     async def _resume(self, member: Member) -> None:
         began = time.monotonic()
         async with member.switching:
+            resuming = subtask(self._driver.resume(member.id), f"resume {member.id} by the driver")
             try:
-                await self._driver.resume(member.id)
+                await asyncio.sleep(0)  # it is asked
+                await asyncio.sleep(0)
+                if not resuming.done():
+                    self._resuming(member)
+                await resuming
             except Exception as error:
                 log.warning("instance cannot be resumed", instance=member.id, detail=str(error))
                 member.resuming = False

@@ -1,11 +1,12 @@
-"""Slots of instances that are still being loaded: whoever waits has them before they can be used."""
+"""Slots of instances that are still being loaded or resumed: who waits has them before they can be used."""
 
 import time
 
-from plat.feed import Gone, Loaded
+from plat.feed import Gone, Loaded, VersionEntry
 from pool.demand import Demands
 from pool.granting import Granting, Send
 from pool.ledger import Ledger
+from pool.lifecycle import State
 from pool.member import Member
 
 
@@ -19,19 +20,28 @@ class Promises:
         self._send = send
 
     def make(self, member: Member) -> None:
-        """It is being loaded: whoever waits has its slots, and hears from the instance when it is ready.
-
-        Not where others of the version are ready: a slot of theirs may be free sooner. Nor of one with
-        secrets, which may be changed meanwhile: no call may come to one that has the former value.
-        """
+        """It is being loaded: whoever waits has its slots, and hears from the instance when it is ready."""
         version = member.version
-        accounts = self._ledger.of_version(version.id)
-        if version.spec.secrets or not all(each.loading for each in accounts):
-            return
-        if self._demands.outstanding(version.id):
+        if self._are_of_use(version):
             now = time.monotonic()
             self._ledger.open(member.id, version.id, version.spec.concurrency, now, loading=True)
             self._granting.grant(version.id)
+
+    def make_of_paused(self, member: Member) -> None:
+        """It is being resumed, which takes an engine a while: the same."""
+        if member.state is State.PAUSED and self._are_of_use(member.version):
+            self._ledger.promise(member.id)
+            self._granting.grant(member.version.id)
+
+    def _are_of_use(self, version: VersionEntry) -> bool:
+        """Not where others of the version are ready: a slot of theirs may be free sooner.
+
+        Nor of one with secrets, which may be changed meanwhile: no call may come to one that has the former
+        value.
+        """
+        if version.spec.secrets or not self._demands.outstanding(version.id):
+            return False
+        return not any(each.granting and not each.loading for each in self._ledger.of_version(version.id))
 
     def keep(self, member: Member) -> None:
         """It is ready."""

@@ -244,7 +244,7 @@ class Scaler:
             concurrency=version.spec.concurrency,
             queued=self._demands.outstanding(version.id),
             ready=sum(member.state is State.READY for member in members),
-            on_the_way=sum(member.state in ON_THE_WAY or member.resuming for member in members),
+            on_the_way=sum(_is_on_the_way(member) for member in members),
             promised=sum(self._is_promised(member) for member in members),
             idle=tuple(self._idle(members)),
             paused=tuple(self._paused(members)),
@@ -255,7 +255,8 @@ class Scaler:
         )
 
     def _is_promised(self, member: Member) -> bool:
-        return member.state is State.LOADING and self._ledger.account(member.id) is not None
+        account = self._ledger.account(member.id)
+        return account is not None and account.loading
 
     def _idle(self, members: list[Member]) -> list[IdleInstance]:
         idle = []
@@ -272,6 +273,11 @@ class Scaler:
             if member.state is State.PAUSED and not member.resuming and account is not None:
                 paused.append(IdleInstance(member.id, account.last_used))
         return paused
+
+
+def _is_on_the_way(member: Member) -> bool:
+    """Not one that is to go as soon as it is resumed."""
+    return member.state in ON_THE_WAY or (member.resuming and member.state is State.PAUSED)
 
 
 def _most_instances(function: FunctionEntry, version: VersionEntry) -> int:

@@ -36,6 +36,9 @@ class MemoryDriver:
         """Asked for."""
         self.pause_error: PlatError | None = None
         self.resume_error: Exception | None = None
+        self.hold_resume = False
+        """The engine says that an instance is resumed by `end_resume` only."""
+        self._resumes: dict[str, asyncio.Future[None]] = {}
         self.used_s: dict[str, float] = {}
         self.stopped: list[tuple[str, float]] = []
         self.in_flight: dict[str, int] = {}
@@ -127,6 +130,8 @@ class MemoryDriver:
         if self.resume_error is not None:
             raise self.resume_error
         self.paused.discard(instance)
+        if self.hold_resume:
+            await self._resumes.setdefault(instance, asyncio.get_running_loop().create_future())
 
     async def cpu_s(self, instance: str) -> float:
         if instance not in self.running:
@@ -147,6 +152,13 @@ class MemoryDriver:
 
     def make_ready(self, instance: str) -> None:
         self._ready[instance].set_result(None)
+
+    def end_resume(self, error: Exception | None = None) -> None:
+        """Of all; with an error the engine says that it has failed."""
+        resumes, self._resumes = self._resumes, {}
+        for resume in resumes.values():
+            if not resume.done():
+                resume.set_result(None) if error is None else resume.set_exception(error)
 
     def unloaded(self) -> tuple[str, ...]:
         """Those that run and are not ready."""

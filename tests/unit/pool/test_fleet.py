@@ -25,6 +25,9 @@ class Notes:
         self.seen: list[str] = []
         self.errors: list[PlatError] = []
 
+    def instance_resuming(self, member: Member) -> None:
+        self.seen.append("resuming")
+
     def instance_loading(self, member: Member) -> None:
         self.seen.append(f"loading at {member.address}")
 

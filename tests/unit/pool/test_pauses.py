@@ -30,6 +30,7 @@ async def told() -> Told:
     pauses = Pauses(
         driver,
         ledger,
+        resuming=lambda member: events.append("resuming"),
         resumed=lambda member, seconds: events.append("resumed"),
         stays_paused=lambda member: events.append("stays paused"),
     )
@@ -112,3 +113,15 @@ async def test_one_at_a_time(told: Told) -> None:
         assert told.driver.paused == set()
     await waking
     assert told.driver.paused == {"a"}
+
+
+async def test_while_an_engine_takes_its_time_to_resume_it_that_is_told(told: Told) -> None:
+    told.pauses.pause(told.member)
+    await settle()
+    told.driver.hold_resume = True
+    told.pauses.resume(told.member)
+    await settle()
+    assert (told.events, told.member.state) == (["resuming"], State.PAUSED)
+    told.driver.end_resume()
+    await settle()
+    assert (told.events, told.member.state) == (["resuming", "resumed"], State.READY)

@@ -281,3 +281,99 @@ async def test_nobody_who_waits_is_told_that_there_will_be_no_more_while_one_loa
     await settle()
     rig.tick()
     assert told(rig, Saturated) != []
+
+
+# --- of one that is being resumed
+
+
+async def paused(rig: Rig, clock: Clock) -> str:
+    """One that is, and an engine that takes its time from now on."""
+    (grant,) = await granted(rig)
+    rig.driver.make_ready(grant.instance)
+    await settle()
+    rig.hear("r1", Returned(grant.instance, 1, 0.0))
+    clock.now += 2
+    rig.tick()
+    await settle()
+    assert states(rig) == [State.PAUSED]
+    rig.driver.hold_resume = True
+    for router in ("r1", "r2"):
+        rig.sent[router].clear()
+    return grant.instance
+
+
+async def test_who_waits_has_those_of_one_that_is_being_resumed(rig: Rig, clock: Clock) -> None:
+    instance = await paused(rig, clock)
+    await demand(rig, "r1", 1)
+    (grant,) = told(rig, Grant)
+    assert (grant.instance, grant.loading, states(rig)) == (instance, True, [State.PAUSED])
+    need = rig.dispatcher.scaler._need(rig.table.versions[V], rig.table.function("f"))
+    assert (need.on_the_way, need.promised, need.ready, need.idle, need.paused) == (1, 1, 0, (), ())
+    rig.hear("r1", Loaded(instance))
+    rig.tick()
+    await settle()
+    assert states(rig) == [State.PAUSED], "until the engine says so"
+    rig.driver.end_resume()
+    await settle()
+    assert (states(rig), told(rig, Loaded)) == ([State.READY], [Loaded(instance)])
+
+
+async def test_where_one_is_ready_those_of_a_paused_one_come_when_it_is_too(rig: Rig, clock: Clock) -> None:
+    """A slot of the first may be free sooner."""
+    (first,), (second,) = await granted(rig), await granted(rig, "r2")
+    for grant in (first, second):
+        rig.driver.make_ready(grant.instance)
+    await settle()
+    rig.hear("r2", Returned(second.instance, 1, 0.0))
+    clock.now += 2
+    rig.tick()
+    await settle()
+    assert sorted(states(rig)) == [State.PAUSED, State.READY]
+    rig.driver.hold_resume = True
+    rig.sent["r2"].clear()
+    await demand(rig, "r2", 1)
+    assert told(rig, Grant, "r2") == []
+    rig.driver.end_resume()
+    await settle()
+    assert [(each.instance, each.loading) for each in told(rig, Grant, "r2")] == [(second.instance, False)]
+
+
+async def test_one_that_cannot_be_resumed_is_asked_back_and_another_comes(rig: Rig, clock: Clock) -> None:
+    instance = await paused(rig, clock)
+    await demand(rig, "r1", 1)
+    rig.driver.end_resume(PlatError("engine_unavailable", "The engine is away."))
+    await settle()
+    assert [each.instance for each in told(rig, Reclaim)] == [instance]
+    assert instance not in [each for each, _ in rig.driver.stopped], "a call may be in it all the same"
+    rig.hear("r1", Returned(instance, 1, 0.0))
+    await demand(rig, "r1", 1)
+    assert instance in [each for each, _ in rig.driver.stopped]
+    (other,) = [each.instance for each in told(rig, Grant) if each.instance != instance]
+    assert other in rig.driver.running
+
+
+async def test_one_that_is_stopped_while_it_is_being_resumed_is_asked_back(rig: Rig, clock: Clock) -> None:
+    instance = await paused(rig, clock)
+    await demand(rig, "r1", 1)
+    stopped = function(stopped=True)
+    rig.table.put(stopped)
+    rig.dispatcher.function_put(stopped)
+    rig.hear("r1", Returned(instance, 1, 0.0))
+    rig.driver.end_resume()
+    await settle()
+    assert (rig.fleet.members(), rig.ledger.account(instance)) == ([], None)
+
+
+async def test_one_that_goes_before_the_engine_is_asked_is_promised_to_nobody(rig: Rig, clock: Clock) -> None:
+    instance = await paused(rig, clock)
+    rig.driver.hold_load = False
+    rig.hear("r1", Demand(V, 1, 0, rig.seen("r1")))
+    member = rig.fleet.get(instance)
+    assert member is not None and member.resuming
+    rig.driver.stop_error = PlatError("engine_unavailable", "It takes its time.")
+    rig.dispatcher._drain(member)
+    await settle()
+    rig.dispatcher.balance(V)
+    await settle()
+    assert instance not in [each.instance for each in told(rig, Grant)]
+    assert len(told(rig, Grant)) == 1

@@ -151,6 +151,9 @@ WEIGHTS = {
     "an_instance_says_that_it_is_ready": 4,
     "loading_ends": 3,
     "loading_fails": 1,
+    "a_call_wakes_a_paused_one": 3,
+    "resuming_ends": 3,
+    "resuming_fails": 1,
     "function_stops_and_starts": 1,
     "a_new_version_goes_live": 2,
     "everything_is_said_and_done": 1,
@@ -383,7 +386,8 @@ class World(RuleBasedStateMachine):
         """To a router that was promised slots of it."""
         slots = self.routers[seat].slots
         for instance in slots.instances():
-            if instance.loading and instance.id in self.driver.running:
+            runs = instance.id in self.driver.running and instance.id not in self.driver.paused
+            if instance.loading and runs:
                 self.said.add(instance.id)
                 slots.loaded(instance.id, self.clock.now)
                 self.routers[seat].send(Loaded(instance.id))
@@ -399,6 +403,28 @@ class World(RuleBasedStateMachine):
         for instance in self.driver.unloaded():
             if instance not in self.said:
                 self.at_pool(partial(self.driver.fail_to_load, instance, error))
+
+    def a_call_wakes_a_paused_one(self, seat: int) -> None:
+        """If any is paused when nobody has called for a while; and the engine takes its time."""
+        for number, router in enumerate(self.routers):
+            self.talk(number)
+            for call in [each for each in router.calls if not each.waits]:
+                self.end_call(call)
+            self.return_idle(number)
+            self.talk(number)
+        self.clock.now += 1.5
+        self.pool_tick(0)
+        self.driver.hold_resume = True
+        self.call_and_talk(seat)
+
+    def resuming_ends(self, _: int) -> None:
+        self.driver.hold_resume = False
+        self.at_pool(self.driver.end_resume)
+
+    def resuming_fails(self, _: int) -> None:
+        """The engine says so; it may run all the same, and have told a router that it does."""
+        error = PlatError("engine_unavailable", "The engine is away.")
+        self.at_pool(partial(self.driver.end_resume, error))
 
     def a_moment_passes(self, _: int) -> None:
         self.clock.now += GRACE_S / 10
@@ -481,6 +507,7 @@ class World(RuleBasedStateMachine):
         self.driver.load_error = None
         self.orphans.clear()
         self.loading_ends(0)
+        self.resuming_ends(0)
         for _ in range(60):
             for seat, router in enumerate(self.routers):
                 self.reconnect(seat)
