@@ -25,6 +25,30 @@ class FakeEngine:
         self.closed.put(True)
 
 
+class Loading:
+    """A door whose instance loads, and a guest that has asked for its health, and then for `more`."""
+
+    def __init__(self, folder: Path, *more: str) -> None:
+        self.path = str(folder / "http.sock")
+        self._pages = Pages("abc", lambda _: None, lambda: 0)
+        self.door, self.engine = Door(self.path, self._pages), FakeEngine()
+        self.guest = Connection(self.path)
+        self._pages.loading(make_order())
+        for path in ("/_plat/health", *more):
+            self.guest.send("GET", path)
+        answered = iter([False, False, True])
+        self.door.serve(until=lambda: next(answered))
+
+    def ends(self, *, asks: bool) -> Connection:
+        """It has loaded; a router has connected meanwhile, and asks or not whether it has."""
+        router = Connection(self.path)
+        if asks:
+            router.sock.sendall(HEALTH)
+        self._pages.ready()
+        self.door.settled(self.engine)
+        return router
+
+
 def test_a_router_asks_as_the_door_expects() -> None:
     assert HEALTH == ARE_YOU_READY
 
@@ -34,22 +58,12 @@ def test_where_a_router_has_asked_others_wait_for_their_answer_and_calls_do_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asks: bool
 ) -> None:
     monkeypatch.setattr("runtimes.python.plat_runtime.door.FIRST_CALL_S", 1000)
-    path = str(tmp_path / "http.sock")
-    pages = Pages("abc", lambda _: None, lambda: 0)
-    door, engine = Door(path, pages), FakeEngine()
-    pool = Connection(path)
-    pages.loading(make_order())
-    pool.send("GET", "/_plat/health")
-    answered = iter([False, False, True])
-    door.serve(until=lambda: next(answered))
-    router = Connection(path)
-    if asks:
-        router.sock.sendall(HEALTH)
-    pages.ready()
-    door.settled(engine)
+    loading = Loading(tmp_path)
+    pool, door, engine = loading.guest, loading.door, loading.engine
+    router = loading.ends(asks=asks)
     assert pool.has_bytes() is not asks
     socks = [engine.adopted.get_nowait()[0]]
-    call = Connection(path)
+    call = Connection(loading.path)
     call.send("GET", "/")
     sock, data = engine.adopted.get(timeout=20)
     assert data.startswith(b"GET / HTTP/1.1\r\n")
@@ -64,20 +78,9 @@ def test_where_a_router_has_asked_others_wait_for_their_answer_and_calls_do_not(
 
 @pytest.mark.parametrize("asks", [True, False])
 def test_a_call_right_behind_a_question_that_waits(tmp_path: Path, asks: bool) -> None:
-    path = str(tmp_path / "http.sock")
-    pages = Pages("abc", lambda _: None, lambda: 0)
-    door, engine = Door(path, pages), FakeEngine()
-    caller = Connection(path)
-    pages.loading(make_order())
-    caller.send("GET", "/_plat/health")
-    caller.send("GET", "/")
-    answered = iter([False, False, True])
-    door.serve(until=lambda: next(answered))
-    router = Connection(path)
-    if asks:
-        router.sock.sendall(HEALTH)
-    pages.ready()
-    door.settled(engine)
+    loading = Loading(tmp_path, "/")
+    caller, door, engine = loading.guest, loading.door, loading.engine
+    router = loading.ends(asks=asks)
     adopted = [engine.adopted.get(timeout=20) for _ in range(2)]
     assert sorted(data[:5] for _, data in adopted) == [b"", b"GET /"]
     assert caller.read().json["function"] == make_order().function

@@ -291,15 +291,18 @@ async def paused(rig: Rig, clock: Clock) -> str:
     (grant,) = await granted(rig)
     rig.driver.make_ready(grant.instance)
     await settle()
-    rig.hear("r1", Returned(grant.instance, 1, 0.0))
+    await give_back_and_pause(rig, clock, "r1", grant.instance)
+    assert states(rig) == [State.PAUSED]
+    return grant.instance
+
+
+async def give_back_and_pause(rig: Rig, clock: Clock, router: str, instance: str) -> None:
+    rig.hear(router, Returned(instance, 1, 0.0))
     clock.now += 2
     rig.tick()
     await settle()
-    assert states(rig) == [State.PAUSED]
     rig.driver.hold_resume = True
-    for router in ("r1", "r2"):
-        rig.sent[router].clear()
-    return grant.instance
+    rig.sent[router].clear()
 
 
 async def test_who_waits_has_those_of_one_that_is_being_resumed(rig: Rig, clock: Clock) -> None:
@@ -324,13 +327,8 @@ async def test_where_one_is_ready_those_of_a_paused_one_come_when_it_is_too(rig:
     for grant in (first, second):
         rig.driver.make_ready(grant.instance)
     await settle()
-    rig.hear("r2", Returned(second.instance, 1, 0.0))
-    clock.now += 2
-    rig.tick()
-    await settle()
+    await give_back_and_pause(rig, clock, "r2", second.instance)
     assert sorted(states(rig)) == [State.PAUSED, State.READY]
-    rig.driver.hold_resume = True
-    rig.sent["r2"].clear()
     await demand(rig, "r2", 1)
     assert told(rig, Grant, "r2") == []
     rig.driver.end_resume()
