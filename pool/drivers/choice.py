@@ -1,15 +1,14 @@
 """Which driver a platform has: the one that its settings name, or the better one of those that work here."""
 
 import asyncio
+from contextlib import aclosing
 from importlib.metadata import entry_points
-
-import aiodocker
-import aiohttp
 
 from plat.errors import PlatError
 from plat.logs import get_logger
 from plat.settings import Settings
 from pool.drivers.base import Driver
+from pool.drivers.docker_engine import Engine, EngineRefusalError
 
 log = get_logger(__name__)
 
@@ -31,9 +30,9 @@ async def choose_driver(settings: Settings) -> str:
     if settings.driver != "auto":
         return settings.driver
     try:
-        async with asyncio.timeout(ENGINE_ANSWER_S), aiodocker.Docker() as engine:
-            await engine.images.inspect(settings.docker_python_image)
-    except (aiodocker.DockerError, aiohttp.ClientError, OSError, ValueError, TimeoutError) as error:
+        async with asyncio.timeout(ENGINE_ANSWER_S), aclosing(Engine()) as engine:
+            await engine.require_image(settings.docker_python_image)
+    except (PlatError, EngineRefusalError, ValueError, TimeoutError) as error:
         log.info(
             "functions run as processes: no Docker engine with our images (deploy/build-images)",
             detail=str(error),

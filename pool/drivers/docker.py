@@ -59,12 +59,12 @@ class DockerDriver:
         try:
             info = await self._engine.info()
         except EngineRefusalError as error:
-            await self._engine.close()
+            await self._engine.aclose()
             raise PlatError(
                 "engine_unavailable", f"The Docker engine refuses to talk: {error.message}."
             ) from error
         except BaseException:
-            await self._engine.close()
+            await self._engine.aclose()
             raise
         self._place = spec.Place.of(self._settings, int(info["NCPU"]))
         self._folders = Folders(self._settings, self._place)
@@ -81,7 +81,7 @@ class DockerDriver:
         self._instances.clear()
         await self._trees.close()
         await self._remove_network()
-        await self._engine.close()
+        await self._engine.aclose()
 
     async def _remove_network(self) -> None:
         try:

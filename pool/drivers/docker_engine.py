@@ -39,7 +39,7 @@ class EngineRefusalError(Exception):
 
 
 class Engine:
-    """Use it inside one event loop; `close` it. Every method may be cancelled: the engine may go on."""
+    """Use it inside one event loop; `aclose` it. Every method may be cancelled: the engine may go on."""
 
     def __init__(self, url: str | None = None) -> None:
         self.url = url or os.environ.get("DOCKER_HOST") or DEFAULT_URL
@@ -49,7 +49,7 @@ class Engine:
         base = self.url if self._connector is None else "unix://localhost"
         self._docker = aiodocker.Docker(base, connector=self._connector, timeout=self._timeout)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         await self._docker.close()
         if self._connector is not None:
             await self._connector.close()
@@ -57,6 +57,11 @@ class Engine:
     async def info(self) -> Json:
         with self._translated():
             return dict(await self._docker.system.info())
+
+    async def require_image(self, name: str) -> None:
+        """It is there, or EngineRefusalError is raised."""
+        with self._translated():
+            await self._docker.images.inspect(name)
 
     async def list(self, *labels: str, everything: bool) -> list[Json]:
         """Containers that have all the labels (`name` or `name=value`); `everything`: stopped ones too."""

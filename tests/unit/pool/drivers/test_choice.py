@@ -24,3 +24,14 @@ async def test_a_setting_is_not_questioned() -> None:
 async def test_processes_where_no_engine_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     assert await choose_driver(Settings()) == "process"
+
+
+async def test_processes_on_a_machine_without_docker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setattr("pool.drivers.docker_engine.DEFAULT_URL", "unix:///nowhere/docker.sock")
+    assert await choose_driver(Settings()) == "process"
+
+
+async def test_processes_where_the_engines_address_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "nowhere")
+    assert await choose_driver(Settings()) == "process"
