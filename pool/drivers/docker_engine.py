@@ -22,6 +22,9 @@ SUMMARY_KEYS = ("Id", "Names", "State", "Labels", "Created", "NetworkSettings")
 _NO_CONNECTION = 900
 """aiodocker's own status for an engine that it cannot connect to."""
 
+_ENDPOINT = "ep-"
+"""What the engine names an endpoint by that no container has."""
+
 _ONE_SHOT = {"stream": "false", "one-shot": "true"}
 """Without the second, the engine takes a second to compare two looks."""
 
@@ -124,6 +127,17 @@ class Engine:
         with self._translated():
             found = await self._docker.networks.list(filters={"name": name})
             return sorted(network["Id"] for network in found if network["Name"] == name)
+
+    async def is_network_in_use(self, network: str) -> bool:
+        """Whether a container is on it. An endpoint that the engine still has of one that is gone is none."""
+        with self._translated():
+            try:
+                found = await (await self._docker.networks.get(network)).show()
+            except aiodocker.DockerError as error:
+                if error.status == 404:
+                    return False
+                raise
+            return any(not name.startswith(_ENDPOINT) for name in found["Containers"])
 
     async def create_network(self, config: Json) -> None:
         """One that somebody else made meanwhile is as good."""

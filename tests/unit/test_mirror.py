@@ -23,7 +23,6 @@ WITHOUT: dict[str, str] = {
     "pool/drivers/docker_naming.py": DOING + "tests/integration/pool/test_docker_warm.py",
     "pool/drivers/docker_instance.py": DOING + "tests/integration/pool/test_drivers.py",
     "pool/drivers/docker_engine.py": DOING + "tests/integration/pool/test_docker.py",
-    "pool/drivers/docker_network.py": DOING + "tests/integration/pool/test_docker.py",
     "router/downstream.py": DOING + "tests/integration/router/test_malformed.py",
     "router/limits/leases.py": DOING + "tests/integration/router/test_limits.py",
     "router/limits/lease_store.py": DOING + "tests/integration/router/test_limits.py",

@@ -5,6 +5,7 @@ import json
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from plat.errors import PlatError
 from plat.tasks import spawn
 from pool.drivers import docker_network, docker_spec
 from pool.drivers.docker import DockerDriver
+from pool.drivers.docker_engine import Engine
 from pool.health import wait_ready
 from tests.integration.pool.engine_proxy import EngineProxy, engine_proxy
 from tests.integration.pool.platform import PATIENCE_S, Heard, Platform, call, call_that_ends_it, eventually
@@ -205,6 +207,18 @@ async def test_a_network_that_another_platform_uses_stays_and_one_it_removed_com
         docker("network", "rm", our_network)
         second = await platform.ready(driver)
         await driver.stop(second.instance, grace_s=5)
+
+
+async def test_what_is_on_a_network(docker_platform: Platform, our_network: str) -> None:
+    settings = msgspec.structs.replace(docker_platform.settings, docker_network=our_network)
+    async with aclosing(Engine()) as engine, docker_platform._replace(settings=settings).open() as driver:
+        running = await docker_platform.ready(driver)
+        [network] = await engine.networks(our_network)
+        assert await engine.is_network_in_use(network)
+        await driver.stop(running.instance, grace_s=5)
+        assert not await engine.is_network_in_use(network)
+        await engine.remove_network(network)
+        assert not await engine.is_network_in_use(network)
 
 
 async def test_a_container_removed_by_somebody_else_is_told_as_ended(docker_platform: Platform) -> None:
