@@ -230,11 +230,11 @@ class Ledger:
         return sum(sum(each.reclaimed.values()) for each in self.of_version(version) if each.granting)
 
     def drain(self, instance: str) -> list[Allotment]:
-        """Grant no more, and ask every router for all it holds."""
+        """Grant no more, and ask every router for all it holds, promised or not."""
         account = self._accounts.get(instance)
         if account is None:
             return []
-        account.granting = False
+        account.granting = account.loading = False
         asked = []
         for router, slots in account.held.items():
             if router not in self._away:

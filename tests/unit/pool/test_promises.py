@@ -19,6 +19,7 @@ from plat.feed import (
     SecretValues,
     StartFailed,
 )
+from pool.away import GRACE_S
 from pool.health import UselessError
 from pool.lifecycle import State
 from tests.unit.pool.memory_driver import MemoryDriver
@@ -348,6 +349,21 @@ async def test_one_that_cannot_be_resumed_is_asked_back_and_another_comes(rig: R
     assert instance in [each for each, _ in rig.driver.stopped]
     (other,) = [each.instance for each in told(rig, Grant) if each.instance != instance]
     assert other in rig.driver.running
+
+
+async def test_what_a_router_that_went_was_promised_of_one_that_cannot_be_resumed_comes_home(
+    rig: Rig, clock: Clock
+) -> None:
+    instance = await paused(rig, clock)
+    await demand(rig, "r1", 1)
+    rig.driver.end_resume(PlatError("engine_unavailable", "The engine is away."))
+    await settle()
+    rig.sent.pop("r1")
+    rig.dispatcher.router_away("r1")
+    clock.now += 2 * GRACE_S
+    rig.tick()
+    await settle()
+    assert instance in [each for each, _ in rig.driver.stopped]
 
 
 async def test_one_that_is_stopped_while_it_is_being_resumed_is_asked_back(rig: Rig, clock: Clock) -> None:
