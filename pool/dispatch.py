@@ -107,6 +107,7 @@ class Dispatcher:
             case Demand(version, queued, _, grants_seen):
                 self._demands.asked(version, router, queued, grants_seen)
                 if queued:
+                    self._announce(version)
                     self.balance(version)
                 elif not self._demands.outstanding(version):
                     self.scaler.wants_nothing(version)
@@ -120,6 +121,11 @@ class Dispatcher:
                 self._hello(message)
             case _:
                 raise AssertionError(f"unknown message {message!r}")
+
+    def _announce(self, version_id: str) -> None:
+        """A warm instance gets ready while it is being decided whether one is to be taken."""
+        if not self._fleet.has_any(version_id) and (version := self._version(version_id)) is not None:
+            self._fleet.announce(version)
 
     def router_away(self, router: str) -> None:
         self._ledger.router_away(router)

@@ -108,6 +108,11 @@ class Fleet:
         """Whether a start would find a warm instance, and so need no more memory."""
         return not needs_own_start(version.spec) and self._stock.has(Kind.of(version.spec))
 
+    def announce(self, version: VersionEntry) -> None:
+        """An instance of it may be started in a moment."""
+        if not needs_own_start(version.spec):
+            self._stock.announce(Kind.of(version.spec), time.monotonic())
+
     def memory_mb(self) -> int:
         """What all instances may use; of those that are being stopped it is free in a moment."""
         return self._members.memory_mb + self._stock.memory_mb()

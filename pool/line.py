@@ -12,6 +12,9 @@ from plat.address import Address
 HEAD_LIMIT_BYTES = 16 * 1024
 BODY_LIMIT_BYTES = 1024 * 1024
 
+EMPTY_LINE = b"\r\n"
+"""RFC 9112, 2.2."""
+
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r\n]*)?\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*(?=\r\n)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
@@ -61,6 +64,11 @@ class Line(asyncio.Protocol):
         else:
             self._transport.write(request)
         return await self._answer
+
+    def announce(self) -> None:
+        """A question is about to come: whoever need not get ready for it ignores an empty line."""
+        if self._transport is not None and not self._is_lost:
+            self._transport.write(EMPTY_LINE)
 
     def close(self) -> None:
         if self._transport is not None:

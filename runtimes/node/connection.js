@@ -9,6 +9,9 @@ const { BadRequestError, headOf, parseHead } = require("./http1.js");
 /** Of requests that come before the current one was answered. */
 const MOST_WAITING_BYTES = 64 * 1024;
 
+const CR = 13;
+const LF = 10;
+
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 
 /** Below this, copying buffers into one is cheaper than handing the kernel several. */
@@ -134,8 +137,9 @@ class Connection {
 
   // ---
 
-  /** Start the next call, if its head is here. */
+  /** Start the next call, if its head is here. Empty lines before it mean nothing (RFC 9112, 2.2). */
   #take() {
+    while (this.#buffer[0] === CR && this.#buffer[1] === LF) this.#buffer = this.#buffer.subarray(2);
     const buffer = this.#buffer;
     let exchange;
     try {

@@ -31,6 +31,9 @@ FIRST_CALL_S = 0.005
 # What the platform itself asks while a call waits is known at a glance: to parse a head for the first time
 # takes a process 0.1 ms. Asked otherwise, it is read as any request.
 
+AN_ORDER_COMES = b"\r\n"
+"""An empty line before a request means nothing (RFC 9112, 2.2): who waits for an order gets ready for it."""
+
 ARE_YOU_READY = b"GET /_plat/health HTTP/1.1\r\nHost: instance\r\n\r\n"
 _READY_REQUEST = http1.parse_head(ARE_YOU_READY)
 
@@ -39,6 +42,10 @@ LOAD = (
     b"Content-Type: application/json\r\nContent-Length: "
 )
 _LOAD_REQUEST = http1.parse_head(LOAD + b"0\r\n\r\n")
+
+
+Refresh = Callable[[Callable[[], bool]], None]
+"""Gets ready, until what it is given is true: bytes are here."""
 
 
 class Engine(Protocol):
@@ -128,6 +135,7 @@ class Door:
         self._settled = threading.Event()
         self._answer_at = 0.0
         """Those who wait for the end of loading are answered then."""
+        self._refresh: Refresh = lambda _: None
         self._is_stopping = False
         self._is_open = True
         self._selector = selectors.DefaultSelector()
@@ -138,8 +146,12 @@ class Door:
         self._selector.register(self._bell, selectors.EVENT_READ, self._answer_bell)
         threading.Thread(target=self._run, name="plat-door", daemon=True).start()
 
-    def serve(self, until: Callable[[], bool]) -> None:
-        """Answer pages here, in the caller's thread: whoever hands an order over to another waits for it."""
+    def serve(self, until: Callable[[], bool], refresh: Refresh) -> None:
+        """Answer pages here, in the caller's thread: whoever hands an order over to another waits for it.
+
+        `refresh` is called when an order is about to come.
+        """
+        self._refresh = refresh
         while not until():
             self._serve_ready()
 
@@ -255,7 +267,16 @@ class Door:
             self._dismiss(guest)
             return
         guest.buffer += data
+        if guest.buffer.startswith(AN_ORDER_COMES):
+            del guest.buffer[: len(AN_ORDER_COMES)]
+            if not guest.buffer:
+                self._get_ready()
         self._progress(guest)
+
+    def _get_ready(self) -> None:
+        if self._pages.state == pages.WARM:
+            self._refresh(lambda: bool(self._selector.select(0)))
+            self._ready_answer()
 
     def _progress(self, guest: Guest) -> None:
         """Go on with what the guest has sent until it must send more or wait."""

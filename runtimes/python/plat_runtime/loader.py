@@ -22,7 +22,7 @@ NOT_FOUND = "handler_not_found"
 IMPORT_FAILED = "handler_import_failed"
 SYNTAX_ERROR = "handler_syntax_error"
 
-_LOADERS = (
+LOADERS = (
     (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES),
     (machinery.SourceFileLoader, machinery.SOURCE_SUFFIXES),
     (machinery.SourcelessFileLoader, machinery.BYTECODE_SUFFIXES),
@@ -70,7 +70,7 @@ def prepare(order: Order, ahead: Mapping[str, Iterable[str]]) -> Collection[str]
     for folder in path:
         sys.path_importer_cache.pop(folder, None)
     # What `sys.path_hooks` would give, without asking first whether the folder is a zip archive.
-    sys.path_importer_cache[code] = machinery.FileFinder(code, *_LOADERS)
+    sys.path_importer_cache[code] = machinery.FileFinder(code, *LOADERS)
     names = _names(code)
     others = path[1:] if "vendor" in names else path[2:]
     theirs = [name for folder in others for name in _names(folder)]

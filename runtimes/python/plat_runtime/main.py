@@ -61,7 +61,9 @@ class Instance:
         stop_serving()
 
     def _await_order(self) -> order.Order:
-        self._door.serve(until=lambda: self._given is not None)
+        from . import rehearsal  # noqa: PLC0415 - only whoever waits for an order has it
+
+        self._door.serve(lambda: self._given is not None, rehearsal.refresh)
         assert self._given is not None
         return self._given
 

@@ -68,6 +68,29 @@ def order(instance: Instance, handler: str, **changes: Any) -> bytes:
     return json.dumps(values | changes).encode()
 
 
+@pytest.mark.parametrize(
+    ("early", "with_it"), [(["\r\n"], ""), ([], "\r\n"), (["\r", "\n"], ""), (["\r\n", "\r"], "\n")]
+)
+def test_an_order_is_announced_by_an_empty_line(
+    start: Start, runtime: str, early: list[str], with_it: str
+) -> None:
+    """Together with the order or before it, and to an instance that has a function too."""
+    instance = start(runtime, FILES[runtime], None)
+    connection, other = instance.connect(), instance.connect()
+    body = order(instance, "main.context")
+    load = f"POST /_plat/load HTTP/1.1\r\nHost: instance\r\nContent-Length: {len(body)}\r\n\r\n"
+    for piece in early:
+        connection.sock.sendall(piece.encode())
+        assert instance.health().json == {"warm": True}
+        assert not connection.has_bytes()
+    connection.sock.sendall(f"{with_it}{load}".encode() + body)
+    loaded = connection.read()
+    assert (loaded.status, loaded.json["function"]) == (200, "late")
+    other.sock.sendall(b"\r\n")
+    other.send("GET", "/_plat/health")
+    assert other.read().json["function"] == "late"
+
+
 def test_a_warm_instance_is_loaded_once(start: Start, runtime: str) -> None:
     instance = start(runtime, FILES[runtime], None)
     assert instance.health().json == {"warm": True}

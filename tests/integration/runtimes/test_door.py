@@ -2,12 +2,14 @@
 
 import queue
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from pool.line import EMPTY_LINE
 from router.ahead import HEALTH
-from runtimes.python.plat_runtime.door import ARE_YOU_READY, Door
+from runtimes.python.plat_runtime.door import AN_ORDER_COMES, ARE_YOU_READY, Door
 from runtimes.python.plat_runtime.pages import Pages
 from tests.integration.runtimes.instance import Connection
 from tests.unit.runtimes.python.requests import make_order
@@ -37,7 +39,7 @@ class Loading:
         for path in ("/_plat/health", *more):
             self.guest.send("GET", path)
         answered = iter([False, False, True])
-        self.door.serve(until=lambda: next(answered))
+        self.door.serve(lambda: next(answered), lambda _: None)
 
     def ends(self, *, asks: bool) -> Connection:
         """It has loaded; a router has connected meanwhile, and asks or not whether it has."""
@@ -49,8 +51,26 @@ class Loading:
         return router
 
 
-def test_a_router_asks_as_the_door_expects() -> None:
+def test_routers_and_the_pool_speak_as_the_door_expects() -> None:
     assert HEALTH == ARE_YOU_READY
+    assert EMPTY_LINE == AN_ORDER_COMES
+
+
+def test_who_is_told_that_an_order_comes_gets_ready_until_it_is_here(tmp_path: Path) -> None:
+    path = str(tmp_path / "http.sock")
+    pages = Pages("abc", lambda _: None, lambda: 0)
+    door, guest = Door(path, pages), Connection(path)
+    seen: list[bool] = []
+
+    def refresh(is_here: Callable[[], bool]) -> None:
+        seen.append(is_here())
+        guest.send("GET", "/_plat/health")
+        seen.append(is_here())
+
+    guest.sock.sendall(AN_ORDER_COMES)
+    door.serve(guest.has_bytes, refresh)
+    assert seen == [False, True]
+    assert guest.read().json == {"warm": True}
 
 
 @pytest.mark.parametrize("asks", [True, False])
@@ -98,13 +118,13 @@ def test_a_call_that_comes_before_the_engine_waits_for_it(tmp_path: Path) -> Non
     door, engine = Door(path, pages), FakeEngine()
     call, health = Connection(path), Connection(path)
     health.send("GET", "/_plat/health")
-    door.serve(until=health.has_bytes)
+    door.serve(health.has_bytes, lambda _: None)
     assert health.read().json == {"warm": True}
     pages.loading(make_order())
     call.send("GET", "/")
     health.send("GET", "/_plat/health")
     answered = iter([False, True])
-    door.serve(until=lambda: next(answered))
+    door.serve(lambda: next(answered), lambda _: None)
     assert not health.has_bytes()
     assert engine.adopted.empty()
     router, other, silent = Connection(path), Connection(path), Connection(path)

@@ -53,6 +53,19 @@ async def test_one_that_waits_gets_an_instance(rig: Rig) -> None:
     assert rig.driver.starts == 1
 
 
+async def test_the_first_that_waits_is_announced_to_a_warm_instance_before_one_is_taken(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(rig.stock, "announce", lambda kind, now: seen.append(rig.driver.starts))
+    await granted(rig)
+    assert seen == [0]
+    await granted(rig, queued=2)
+    assert seen == [0], "another is started, but who waits has one"
+    rig.hear("r1", Demand("nothing-1", 1, 0, rig.seen("r1")))
+    assert seen == [0]
+
+
 async def test_as_many_as_wait_up_to_the_maximum(rig: Rig) -> None:
     assert len(await granted(rig, queued=50)) == 3
     assert rig.driver.starts == 3

@@ -52,6 +52,24 @@ async def answer_to(*pieces: bytes, then_lost: bool = False) -> Answer:
         return await asking
 
 
+async def test_a_question_is_announced() -> None:
+    line, transport = a_line()
+    line.announce()
+    assert transport.written == [b"\r\n"]
+    asking = subtask(line.ask(QUESTION), "ask")
+    await asyncio.sleep(0)
+    line.data_received(OK)
+    assert await asking == Answer(200, b"ok")
+    assert transport.written == [b"\r\n", QUESTION]
+
+
+def test_over_a_line_that_is_lost_nothing_is_announced() -> None:
+    line, transport = a_line()
+    line.connection_lost(None)
+    line.announce()
+    assert transport.written == []
+
+
 @pytest.mark.parametrize("size", [1, 7, 30, 1000])
 async def test_an_answer_in_pieces(size: int) -> None:
     data = b"HTTP/1.1 100 Continue\r\n\r\n" + OK

@@ -8,7 +8,7 @@ import pytest
 from plat.errors import PlatError
 from pool.drivers.base import Kind, WarmOrder
 from pool.line import Line
-from pool.warm import AT_ONCE
+from pool.warm import ANNOUNCED_S, AT_ONCE
 from tests.unit.pool.memory_driver import MemoryDriver
 from tests.unit.pool.rig import Clock, Rig, settle
 
@@ -45,19 +45,23 @@ async def test_a_few_at_a_time(rig: Rig) -> None:
 
 
 class CountedLine(Line):
-    """One that goes nowhere, and tells how often it was closed."""
+    """One that goes nowhere, and tells how often it was closed and used."""
 
     def __init__(self) -> None:
         super().__init__()
         self.closed = 0
+        self.announced = 0
+
+    def announce(self) -> None:
+        self.announced += 1
 
     def close(self) -> None:
         self.closed += 1
 
 
-async def test_who_takes_one_gets_the_line_to_it_and_those_that_stop_are_hung_up(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[CountedLine]:
+    """Those that were opened."""
     lines: list[CountedLine] = []
 
     async def open_line(address: str) -> Line:
@@ -65,6 +69,12 @@ async def test_who_takes_one_gets_the_line_to_it_and_those_that_stop_are_hung_up
         return lines[-1]
 
     monkeypatch.setattr("pool.warm.open_line", open_line)
+    return lines
+
+
+async def test_who_takes_one_gets_the_line_to_it_and_those_that_stop_are_hung_up(
+    rig: Rig, lines: list[CountedLine]
+) -> None:
     await refill(rig)
     await refill(rig)
     taken = rig.stock.take(SMALL, 1000.0)
@@ -72,6 +82,23 @@ async def test_who_takes_one_gets_the_line_to_it_and_those_that_stop_are_hung_up
     assert taken.line is lines[0]
     await rig.stock.stop_all()
     assert [line.closed for line in lines] == [0, 1, 1]
+
+
+async def test_it_is_announced_to_the_next_of_the_kind_and_not_too_often(
+    rig: Rig, lines: list[CountedLine]
+) -> None:
+    await refill(rig)
+    await refill(rig)
+    rig.stock.announce(LARGE, 1000.0)
+    assert [line.announced for line in lines] == [0, 0, 0]
+    rig.stock.announce(SMALL, 1000.0)
+    rig.stock.announce(SMALL, 1000.0 + ANNOUNCED_S / 2)
+    assert [line.announced for line in lines] == [1, 0, 0]
+    taken = rig.stock.take(SMALL, 1000.1)
+    assert taken is not None
+    assert taken.line is lines[0], "who was told is who is taken"
+    rig.stock.announce(SMALL, 1000.0 + ANNOUNCED_S * 1.5)
+    assert [line.announced for line in lines] == [1, 1, 0]
 
 
 async def test_the_next_is_begun_when_one_is_made(rig: Rig) -> None:

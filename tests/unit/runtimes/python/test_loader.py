@@ -190,7 +190,7 @@ def test_what_has_the_name_of_a_module_and_is_none_is_not_found(
 
 def test_folders_are_looked_into_as_python_does(tmp_path: Path) -> None:
     hook = next(each for each in reversed(sys.path_hooks) if "FileFinder" in repr(each))
-    ours = machinery.FileFinder(str(tmp_path), *loader._LOADERS)
+    ours = machinery.FileFinder(str(tmp_path), *loader.LOADERS)
     assert vars(ours) == vars(hook(str(tmp_path)))
 
 
