@@ -1,9 +1,10 @@
 """Which driver a platform has: the one that its settings name, or the better one of those that work here."""
 
 import asyncio
+import errno
+import socket
 from contextlib import aclosing
 from importlib.metadata import entry_points
-from pathlib import Path
 
 from plat.errors import PlatError
 from plat.logs import get_logger
@@ -11,7 +12,7 @@ from plat.settings import Settings
 from pool.drivers import procfs
 from pool.drivers.base import Driver
 from pool.drivers.docker_engine import Engine, EngineRefusalError
-from pool.drivers.folder import folders
+from pool.drivers.folder import Folder, folders
 
 log = get_logger(__name__)
 
@@ -31,18 +32,23 @@ def make_driver(settings: Settings, name: str) -> Driver:
 async def choose_driver(settings: Settings) -> str:
     """`auto`: Docker where an engine answers and has our images, else processes.
 
-    A pool that is started again while processes of the one before it run goes on with them: an engine that
-    was started meanwhile would not know of them, and nobody would ever end them.
+    A pool that is started again goes on with the instances that run, though their engine is away or one was
+    started meanwhile: the other driver would not know of them, and nobody would ever end them.
     """
     if settings.driver != "auto":
         return settings.driver
-    if _processes_run(settings.run_dir / "instances"):
-        log.info("functions run as processes: there are some of a pool before this one")
+    root = settings.run_dir / "instances"
+    instances = folders(root) if root.exists() else []
+    if any(map(_is_process, instances)):
+        log.info("functions run as processes: some are there already")
         return "process"
     try:
         async with asyncio.timeout(ENGINE_ANSWER_S), aclosing(Engine()) as engine:
             await engine.require_image(settings.docker_python_image)
     except (PlatError, EngineRefusalError, ValueError, TimeoutError) as error:
+        if any(map(_is_container, instances)):
+            log.warning("functions run in containers: some are there already", detail=str(error))
+            return "docker"
         log.info(
             "functions run as processes: no Docker engine with our images (deploy/build-images)",
             detail=str(error),
@@ -51,9 +57,15 @@ async def choose_driver(settings: Settings) -> str:
     return "docker"
 
 
-def _processes_run(root: Path) -> bool:
-    records = [folder.read() for folder in folders(root)] if root.exists() else []
-    return any(
-        each is not None and each.pid is not None and procfs.is_alive(each.pid, each.started)
-        for each in records
-    )
+def _is_process(folder: Folder) -> bool:
+    record = folder.read()
+    return record is not None and record.pid is not None and procfs.is_alive(record.pid, record.started)
+
+
+def _is_container(folder: Folder) -> bool:
+    """Its folder has no record, and somebody listens in it, paused or not."""
+    if folder.read() is not None:
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        return probe.connect_ex(str(folder.socket)) in (0, errno.EAGAIN)

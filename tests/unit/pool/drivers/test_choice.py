@@ -1,6 +1,9 @@
 """Drivers are found by their entry points, and unknown ones are named with those there are."""
 
 import os
+import socket
+import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -63,3 +66,34 @@ async def test_processes_of_a_pool_before_this_one_are_gone_on_with(
 
     monkeypatch.setattr(choice, "Engine", Answers)
     assert await choose_driver(settings) == driver
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """Sockets fit below its folder, and the engine is away."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    with tempfile.TemporaryDirectory(prefix="plat-") as folder:
+        settings = Settings(data=folder)
+        (settings.run_dir / "instances" / "one").mkdir(parents=True)
+        yield settings
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_containers_of_a_pool_before_this_one_are_gone_on_with_while_their_engine_is_away(
+    short: Settings, full: bool
+) -> None:
+    """Also paused ones, which take nobody who connects."""
+    path = str(short.run_dir / "instances" / "one" / "http.sock")
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as guest:
+        listener.bind(path)
+        listener.listen(0)
+        if full:
+            guest.connect(path)
+        assert await choose_driver(short) == "docker"
+
+
+async def test_but_not_with_what_is_left_of_containers_that_have_ended(short: Settings) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(short.run_dir / "instances" / "one" / "http.sock"))
+    (short.run_dir / "instances" / "two").mkdir()
+    assert await choose_driver(short) == "process"
