@@ -69,6 +69,31 @@ def test_all_serve_again_however_it_is_restarted(folder: Path, how: str, live_re
         assert own.docker("ps", "-aq").stdout == b""
 
 
+@pytest.mark.docker
+@pytest.mark.usefixtures("runtime_images")
+def test_a_pool_that_starts_again_meanwhile_goes_on_with_the_containers(folder: Path) -> None:
+    """Nobody said that it should be Docker: it was there."""
+    place = folder / "auto"
+    with engine(place / "engine", live_restore=True) as own:
+        own.load("plat-runtime-python")
+        variables = {"DOCKER_HOST": own.host, "PLAT_DOCKER_NETWORK": "none", "PLAT_WARM": "0"}
+        with platform(place / "plat", "auto", **variables) as plat:
+            plat.deploy("hello", GOOD, "[scale]\nmax = 1\nidle_s = 600\n")
+            assert plat.plat("invoke", "hello") == "good"
+            [before] = own.docker("ps", "-q").stdout.split()
+
+            own.kill()
+            plat.kill("core")
+            plat.wait_for(lambda: "functions run in containers" in plat.log.read_text())
+            assert plat.plat("invoke", "hello") == "good"
+
+            own.start()
+            plat.wait_for(lambda: _states(plat, "hello") == ["ready"], 90)
+            assert plat.plat("invoke", "hello") == "good"
+            assert own.docker("ps", "-q").stdout.split() == [before]
+        assert own.docker("ps", "-aq").stdout == b""
+
+
 def _states(plat: Platform, name: str) -> list[str]:
     ran = plat.run("show", name, "--json")
     return [each["state"] for each in json.loads(ran.out)["instances"]] if ran.code == 0 else []
