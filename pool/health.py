@@ -44,6 +44,8 @@ class Health(Struct, frozen=True):
     version: int = 0
     in_flight: int = 0
     warm: bool = False
+    rehearses: bool = False
+    """It gets ready when its load is announced (`Line.announce`)."""
 
 
 class LoadError(Struct, frozen=True):

@@ -41,6 +41,8 @@ class Line(asyncio.Protocol):
         self._received = b""
         self._answer: asyncio.Future[Answer] | None = None
         self._is_lost = False
+        self.takes_notice = False
+        """Whether the other end gets ready when a question is announced."""
 
     @classmethod
     async def open(cls, address: Address) -> Self:
@@ -66,8 +68,8 @@ class Line(asyncio.Protocol):
         return await self._answer
 
     def announce(self) -> None:
-        """A question is about to come: whoever need not get ready for it ignores an empty line."""
-        if self._transport is not None and not self._is_lost:
+        """A question is about to come: an empty line before one means nothing else."""
+        if self.takes_notice and self._transport is not None and not self._is_lost:
             self._transport.write(EMPTY_LINE)
 
     def close(self) -> None:

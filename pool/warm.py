@@ -15,7 +15,7 @@ from plat.logs import get_logger
 from plat.tasks import cancel, spawn
 from pool.backoff import Backoff
 from pool.drivers.base import Driver, Kind, Running, WarmOrder
-from pool.health import UselessError, open_line, probe, wait_ready
+from pool.health import Health, UselessError, open_line, probe, wait_ready
 from pool.line import Line, Unreachable
 from pool.warm_targets import WarmTargets
 
@@ -166,7 +166,7 @@ class WarmStock:
     async def _start(self, instance: str, kind: Kind) -> None:
         try:
             running = await self._driver.warm(WarmOrder(instance, kind))
-            await wait_ready(running.address, time.monotonic() + self._start_timeout_s)
+            health = await wait_ready(running.address, time.monotonic() + self._start_timeout_s)
         except PlatError as error:
             self._failed(instance, kind, error)
         except asyncio.CancelledError:
@@ -177,7 +177,7 @@ class WarmStock:
             self._failed(instance, kind, PlatError("instance_start_failed", f"{error}."))
         else:
             self._backoff.succeeded(repr(kind))
-            await self._enters(running)
+            await self._enters(running, health)
 
     def _failed(self, instance: str, kind: Kind, error: PlatError) -> None:
         self._backoff.failed(repr(kind), time.monotonic(), error)
@@ -194,14 +194,15 @@ class WarmStock:
             log.info("a warm instance is not adopted", instance=running.instance, detail=str(error))
             self._stop(running.instance)
         else:
-            await self._enters(running)
+            await self._enters(running, health)
 
-    async def _enters(self, running: Running) -> None:
+    async def _enters(self, running: Running, health: Health) -> None:
         """Ready, and not being made any more: nobody counts it twice while its line is opened."""
         self._making.pop(running.instance, None)
         self._ready[running.instance] = running
         line = await open_line(running.address)
         if line is not None and running.instance in self._ready:
+            line.takes_notice = health.rehearses
             self._lines[running.instance] = line
         elif line is not None:
             line.close()

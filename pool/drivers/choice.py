@@ -68,4 +68,7 @@ def _is_container(folder: Folder) -> bool:
         return False
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
-        return probe.connect_ex(str(folder.socket)) in (0, errno.EAGAIN)
+        try:
+            return probe.connect_ex(str(folder.socket)) in (0, errno.EAGAIN)
+        except OSError:  # a name too long for a socket's path is none of ours
+            return False

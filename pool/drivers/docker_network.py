@@ -45,10 +45,10 @@ async def remove_network(engine: Engine, name: str) -> None:
 
 
 async def _remove_when_let_go(engine: Engine, network_id: str) -> None:
-    for wait_s in LET_GO_S:
+    for wait_s in (0.0, *LET_GO_S):
+        await asyncio.sleep(wait_s)
         if await _removed_if_unused(engine, network_id) or await engine.is_network_in_use(network_id):
             return
-        await asyncio.sleep(wait_s)
     log.warning(NOT_LET_GO, network=network_id)
 
 

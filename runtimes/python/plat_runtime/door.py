@@ -267,20 +267,22 @@ class Door:
             self._dismiss(guest)
             return
         guest.buffer += data
-        if guest.buffer.startswith(AN_ORDER_COMES):
-            del guest.buffer[: len(AN_ORDER_COMES)]
-            if not guest.buffer:
-                self._get_ready()
         self._progress(guest)
 
     def _get_ready(self) -> None:
-        if self._pages.state == pages.WARM:
+        """What fails here fails again with the order, and is told then."""
+        with contextlib.suppress(OSError):
             self._refresh(lambda: bool(self._selector.select(0)))
-            self._ready_answer()
+        self._ready_answer()
 
     def _progress(self, guest: Guest) -> None:
         """Go on with what the guest has sent until it must send more or wait."""
         while guest in self._guests and guest.held is None and not guest.is_call and guest.buffer:
+            if guest.buffer.startswith(AN_ORDER_COMES):
+                del guest.buffer[: len(AN_ORDER_COMES)]
+                if not guest.buffer and self._pages.state == pages.WARM:
+                    self._get_ready()
+                continue
             is_page = begins_page(guest.buffer)
             if is_page is None:
                 return

@@ -66,7 +66,7 @@ class Pages:
                 "version": self._order.version,
                 "in_flight": self._in_flight(),
             })  # fmt: skip
-        return _json(200, {"warm": True})
+        return _json(200, {"warm": True, "rehearses": True})
 
     def refusal(self) -> Response:
         """The answer to a call that comes while there is no function."""

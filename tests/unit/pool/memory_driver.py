@@ -178,7 +178,7 @@ class MemoryDriver:
 
     async def wait_ready(self, address: str, deadline: float) -> Health:
         await self._ready[_instance(address)]
-        return Health()
+        return Health(rehearses=True)
 
     async def load(self, address: str, order: LoadOrder, deadline: float, line: Line | None = None) -> None:
         if self.load_error is not None:

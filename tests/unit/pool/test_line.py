@@ -55,6 +55,9 @@ async def answer_to(*pieces: bytes, then_lost: bool = False) -> Answer:
 async def test_a_question_is_announced() -> None:
     line, transport = a_line()
     line.announce()
+    assert transport.written == [], "who knows nothing of it might take it for a part of the question"
+    line.takes_notice = True
+    line.announce()
     assert transport.written == [b"\r\n"]
     asking = subtask(line.ask(QUESTION), "ask")
     await asyncio.sleep(0)
@@ -65,6 +68,7 @@ async def test_a_question_is_announced() -> None:
 
 def test_over_a_line_that_is_lost_nothing_is_announced() -> None:
     line, transport = a_line()
+    line.takes_notice = True
     line.connection_lost(None)
     line.announce()
     assert transport.written == []

@@ -89,6 +89,7 @@ async def test_it_is_announced_to_the_next_of_the_kind_and_not_too_often(
 ) -> None:
     await refill(rig)
     await refill(rig)
+    assert [line.takes_notice for line in lines] == [True, True, True]
     rig.stock.announce(LARGE, 1000.0)
     assert [line.announced for line in lines] == [0, 0, 0]
     rig.stock.announce(SMALL, 1000.0)

@@ -96,4 +96,5 @@ async def test_but_not_with_what_is_left_of_containers_that_have_ended(short: Se
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(short.run_dir / "instances" / "one" / "http.sock"))
     (short.run_dir / "instances" / "two").mkdir()
+    (short.run_dir / "instances" / ("long" * 50)).mkdir()
     assert await choose_driver(short) == "process"

@@ -31,7 +31,7 @@ class Loading:
 
 def test_from_warm_to_ready() -> None:
     loading = Loading()
-    assert loading.ask(HEALTH) == (200, {"warm": True})
+    assert loading.ask(HEALTH) == (200, {"warm": True, "rehearses": True})
     assert loading.ask(LOAD, json.dumps(ORDER).encode()) is None
     assert [each.function for each in loading.orders] == ["late"]
     assert loading.ask(HEALTH) is None
