@@ -125,7 +125,8 @@ class Pool:
                 wait_s = min(wait_s * 2, LIST_RETRY_S[1])
                 continue
             try:
-                await asyncio.wait_for(self._list_again.wait(), LIST_AGAIN_S)
+                async with asyncio.timeout(LIST_AGAIN_S):
+                    await self._list_again.wait()
             except TimeoutError:
                 continue
 

@@ -277,7 +277,6 @@ async def serve(settings: Settings, stop: asyncio.Event, *, index: int = 0) -> N
         await router.drain(settings.drain_s)
         await runner.cleanup()
         router.close()
-        router.leasing.stop()
         await cancel(leasing)
         await router.leasing.give_back()
         await cancel(*tasks)

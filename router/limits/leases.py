@@ -63,7 +63,6 @@ class Leasing:
         self._number = 0
         self._rtt_s = 0.0
         self._was_leased = False
-        self._is_stopping = False
         self._sent_at = -inf
         self._planned = inf
         """When the next request goes; somebody who wants one earlier sets `_woken`."""
@@ -74,17 +73,13 @@ class Leasing:
         """For ever. The first request asks for nothing: it opens the connection."""
         wait_s = RETRY_S[0]
         await self._store.open()
-        while not self._is_stopping:  # a store's client may swallow a cancellation while its link breaks
+        while True:
             if await self._exchange(self._due()):
                 wait_s = RETRY_S[0]
                 await self._until_wanted()
             else:
                 await asyncio.sleep(wait_s * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
                 wait_s = min(wait_s * 2, RETRY_S[1])
-
-    def stop(self) -> None:
-        """Called before `run` is cancelled."""
-        self._is_stopping = True
 
     async def give_back(self) -> None:
         """All tokens, for other routers. What does not arrive is free when its lease ends."""
@@ -146,7 +141,7 @@ class Leasing:
         return due
 
     async def _until_wanted(self) -> None:
-        while not self._is_stopping:
+        while True:
             wanted = min((bucket.asked_at for bucket in self._limiter.wanting.values()), default=inf)
             self._planned = max(wanted, self._sent_at + TICK_S)
             wait_s = self._planned - self._clock()

@@ -61,7 +61,6 @@ async def main(url: str, part: int, parts: int, rate: float, burst: int, pace: f
             ticked = now
         await asyncio.sleep(STEP_S)
         now = time.monotonic()
-    leasing.stop()
     await cancel(run)
     await leasing.give_back()
 

@@ -90,7 +90,6 @@ async def test_a_redis_that_lives_does_not_look_away(start_redis: StartRedis) ->
                 bucket.waiters.append(Nobody())
             limiter.wants(bucket, since)
         await until_answered(buckets, since)
-    leasing.stop()
     await cancel(run)
     for bucket in buckets:
         bucket.tokens = 1

@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,23 @@ async def until_answered(store: RedisStore, number: int) -> list:  # type: ignor
             assert time.monotonic() < deadline, "it never answers"
             await asyncio.sleep(0.1)
             number += 1
+
+
+async def test_a_request_can_be_cancelled_at_every_turn(start_redis: StartRedis) -> None:
+    store = RedisStore(start_redis("one").url)
+
+    async def lease_for_ever() -> None:
+        for number in count(1):
+            await store.lease("a", number, [ASK])
+
+    for turns in range(200):
+        task = spawn(lease_for_ever(), "leases")
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        ended, _ = await asyncio.wait([task], timeout=WAIT_S)
+        assert ended, f"cancelled after {turns} turns of the loop, and still there"
+    await store.close()
 
 
 # --- a link that is not well
