@@ -48,7 +48,8 @@ from bench.schedule import Order, Outcome, percentile
 
 HOW = f"""
 The client's time of a call, from when it was meant to be sent until its last byte came, over connections that
-are open; open loop. Hundreds of functions with one artifact, each called for the first time. Free slot: an
+are open; open loop. The client is awake when a call's time comes, and notes when the last byte came before it
+looks at it. Hundreds of functions with one artifact, each called for the first time. Free slot: an
 instance waits. Paused: it was paused. Warm: a started runtime without a function takes it (PLAT_WARM = 2, the
 default, refilled in the background; PLAT_WARM = {STOCK} in the row with the larger stock; where they come
 quicker than the stock is refilled, some are started anew, and the share of the warm ones is given). Create +

@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import cast
 
+import msgspec
 import pytest
 
-from bench.openloop import Run
+from bench.openloop import SELDOM, Run
 from bench.schedule import Order, Outcome
 from bench.slow_backend import is_whole
 
@@ -87,6 +88,13 @@ async def test_every_call_is_sent_and_answered_once() -> None:
     assert (outcome.planned, outcome.statuses) == (40, {"200": 40})
     assert (outcome.failed, outcome.unanswered) == (0, 0)
     assert outcome.latency_ms["p50"] > 0
+
+
+async def test_calls_that_come_seldom_are_not_sent_before_their_time() -> None:
+    async with serving(lambda _: OK) as port:
+        outcome = await Run(msgspec.structs.replace(order(port), rate=SELDOM)).run()
+    assert outcome.statuses == {"200": 20}
+    assert 0 <= outcome.lag_ms["p50"] < outcome.latency_ms["p50"]
 
 
 async def test_refusals_and_their_retry_after_are_counted() -> None:
