@@ -105,12 +105,14 @@ class Ledger:
                 _lower(held, UNKNOWN_ROUTER, slots)
                 held[router] = slots
 
-    def loaded(self, instance: str) -> list[str]:
-        """It is ready. Returns the routers that were promised slots of it."""
+    def loaded(self, instance: str, now: float) -> list[str]:
+        """It is ready, and idle from now on at the earliest. Returns the routers that were promised slots of it."""
         account = self._accounts[instance]
-        promised = list(account.held) if account.loading else []
+        if not account.loading:
+            return []
         account.loading = False
-        return promised
+        account.last_used = now
+        return list(account.held)
 
     def promised(self, version: str) -> dict[str, int]:
         """Slots of instances of the version that are still loading, by the router that holds them."""

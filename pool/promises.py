@@ -45,7 +45,7 @@ class Promises:
 
     def keep(self, member: Member) -> None:
         """It is ready."""
-        for router in self._ledger.loaded(member.id):
+        for router in self._ledger.loaded(member.id, time.monotonic()):
             self._send(router, Loaded(member.id))
 
     def break_(self, member: Member) -> None:

@@ -55,6 +55,7 @@ class Clock:
             "scaler",
             "granting",
             "pauses",
+            "promises",
             "recovery",
             "rounds",
             "warm",

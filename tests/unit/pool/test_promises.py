@@ -130,6 +130,8 @@ async def test_one_that_comes_home_is_neither_paused_nor_stopped_while_it_loads(
     assert not [each for each in rig.dispatcher.scaler.decisions.of("f") if each.stop or each.pause]
     rig.driver.make_ready(grant.instance)
     await settle()
+    rig.tick()
+    await settle()
     assert (states(rig), told(rig, Loaded)) == ([State.READY], [])
 
 
