@@ -1,4 +1,4 @@
-"""`make bench-cold`: cold starts by rung, what a decision costs, where time goes, Knative's pass bars.
+"""`make bench-cold`: cold starts by rung, their parts, decisions, slots that move, Knative's pass bars.
 
 usage: python -m bench.cold [--quick] [--only cold,knative] [--drivers process,docker] [--out FOLDER]
 """
@@ -17,9 +17,9 @@ from bench.figures import Result
 from bench.goals import verdicts
 from bench.machine import machine
 from bench.processes import ROOT
-from bench.questions import cold, cold_parts, decision, knative
+from bench.questions import cold, cold_parts, decision, knative, moved
 
-QUESTIONS = ("decision", "cold_parts", "cold", "knative")
+QUESTIONS = ("decision", "cold_parts", "cold", "moved", "knative")
 DRIVERS = ("process", "docker")
 RESULTS = ROOT / "bench" / "results"
 
@@ -46,6 +46,7 @@ def questions(folder: Path, chosen: argparse.Namespace) -> Mapping[str, Callable
         "decision": lambda: decision.ask(folder / "decision"),
         "cold_parts": lambda: cold_parts.ask(folder / "parts", plan.parts),
         "cold": lambda: cold.ask(folder, plan, chosen.drivers),
+        "moved": lambda: moved.ask(folder / "moved", plan.moves),
         "knative": lambda: knative.ask(folder / "knative", knative.QUICK if chosen.quick else knative.FULL),
     }
 

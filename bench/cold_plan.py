@@ -46,6 +46,8 @@ class Plan(Struct, frozen=True):
     docker_runs: int
     parts: int
     """Cold starts that are taken apart."""
+    moves: int
+    """Slots that go from one router to the other."""
     quick: bool
 
 
@@ -56,6 +58,7 @@ FULL = Plan(
     },
     docker_runs=12,
     parts=25,
+    moves=40,
     quick=False,
 )
 QUICK = Plan(
@@ -65,6 +68,7 @@ QUICK = Plan(
     },
     docker_runs=2,
     parts=8,
+    moves=10,
     quick=True,
 )
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from bench import cold_plan, samples, workload
 from bench.figures import Result, exact
-from bench.questions import decision, knative, limits, many_functions
+from bench.questions import decision, knative, limits, many_functions, moved
 from bench.questions.overload import AT_85, AT_200, AT_PEAK, FLOOD, FULL, LIMITED
 
 Measure = Callable[[Result], float | None]
@@ -185,6 +185,12 @@ GOALS = (
     ),
     Goal("decision", "a decision: CPU in ms", 1.0, figure("cpu_ms", (decision.CASE, decision.DEMAND))),
     Goal("decision", "a decision: CPU in ms, p99", 1.0, figure("p99_ms", (decision.CASE, decision.DEMAND))),
+    Goal(
+        "moved",
+        "ms that a slot at the other router adds to a call, p50",
+        1.5,
+        figure("p50_added_ms", (moved.SELDOM, moved.ELSEWHERE)),
+    ),
     Goal("knative", "failed calls", 0.0, failures),
     *(
         Goal("knative", f"{case}, {name}: p95 added in ms", 10.0, figure("p95_added_ms", (case, name)))

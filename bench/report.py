@@ -107,6 +107,11 @@ SECTIONS = {
         "p50 in ms",
     ),
     "cold_parts": Section("Where a cold start's time goes", (P50, Column("count", "calls")), "ms, median"),
+    "moved": Section(
+        "A slot that moves between routers",
+        (P50, P99, Column("p50_added_ms", "p50 added"), Column("count", "calls")),
+        "p50 in ms",
+    ),
     "decision": Section(
         "What a decision costs",
         (Column("cpu_ms", "CPU ms"), P99, Column("count", "times")),

@@ -52,7 +52,7 @@ from router.slots import InstanceSlots, SlotTable, VersionSlots
 log = get_logger(__name__)
 
 DEMAND_INTERVAL_S = 0.005
-"""Demand is sent at once, then at most this often: under load it changes with every call."""
+"""A version's demand is sent at once, then at most this often: under load it changes with every call."""
 
 RECONNECT_S = (0.02, 0.5)
 """First and longest wait between attempts to reach the pool."""
@@ -92,9 +92,14 @@ class PoolLink:
         self._clock = clock
         self._outbox: deque[FromRouter] = deque()
         self._filled = asyncio.Event()
-        self._dirty: dict[str, VersionSlots] = {}
-        self._flush: asyncio.TimerHandle | None = None
-        self._flushed_at = float("-inf")
+        self._untold: dict[str, VersionSlots] = {}
+        """Whose demand is sent at the end of this turn of the loop."""
+        self._flush: asyncio.Handle | None = None
+        self._told: dict[str, float] = {}
+        """When demand was sent last, of those for whom that was just now; the longest ago comes first."""
+        self._changed: dict[str, VersionSlots] = {}
+        """Of these, those whose demand is another by now."""
+        self._rest: asyncio.TimerHandle | None = None
         self._deaths: dict[str, Gone] = {}
         self._mourners: dict[str, list[asyncio.Future[Gone]]] = {}
         self._grants_seen = 0
@@ -174,6 +179,8 @@ class PoolLink:
         self._outbox.appendleft(Hello(self._router, self.slots.held(), self.was_leased(), self.claims()))
         self.connected = True
         self.met.set()
+        self._told.clear()
+        self._changed.clear()
         for version in self.slots.versions():
             if version.waiting:
                 self._demand_changed(version)
@@ -211,18 +218,37 @@ class PoolLink:
             self._filled.set()
 
     def _demand_changed(self, version: VersionSlots) -> None:
-        self._dirty[version.id] = version
+        if version.id in self._told:
+            self._changed[version.id] = version
+            return
+        self._untold[version.id] = version
         if self._flush is None and self.connected:
-            loop = asyncio.get_running_loop()
-            due = max(0.0, self._flushed_at + DEMAND_INTERVAL_S - loop.time())
-            self._flush = loop.call_later(due, self._flush_demand)
+            self._flush = asyncio.get_running_loop().call_soon(self._flush_demand)
 
     def _flush_demand(self) -> None:
         self._flush = None
-        self._flushed_at = asyncio.get_running_loop().time()
-        dirty, self._dirty = self._dirty, {}
-        for version in dirty.values():
+        now = asyncio.get_running_loop().time()
+        untold, self._untold = self._untold, {}
+        for version in untold.values():
             self._send(Demand(version.id, version.lacking, version.in_flight, self._grants_seen))
+            self._told[version.id] = now
+        self._rest_until_due()
+
+    def _rest_until_due(self) -> None:
+        if self._rest is None and self._told:
+            due = next(iter(self._told.values())) + DEMAND_INTERVAL_S
+            self._rest = asyncio.get_running_loop().call_at(due, self._rested)
+
+    def _rested(self) -> None:
+        self._rest = None
+        long_ago = asyncio.get_running_loop().time() - DEMAND_INTERVAL_S
+        for version_id, told_at in list(self._told.items()):
+            if told_at > long_ago:
+                break
+            del self._told[version_id]
+            if (version := self._changed.pop(version_id, None)) is not None:
+                self._untold[version_id] = version
+        self._flush_demand()
 
     # --- in
 

@@ -42,6 +42,7 @@ from plat.feed import (
     encode,
     whole_table,
 )
+from router import feed
 from router.feed import PoolLink
 from router.slots import InstanceSlots
 
@@ -124,17 +125,19 @@ def taken(link: PoolLink) -> InstanceSlots:
     return instance
 
 
-def wait(link: PoolLink) -> "asyncio.Future[InstanceSlots]":
+def wait(link: PoolLink, version: str = V) -> "asyncio.Future[InstanceSlots]":
     future: asyncio.Future[InstanceSlots] = asyncio.get_running_loop().create_future()
-    link.slots.wait(V, 0, lambda: future)
+    link.slots.wait(version, 0, lambda: future)
     return future
 
 
 async def flushed(link: PoolLink) -> None:
     """Demand goes out by a timer: as if it were due."""
-    if link._flush is not None:
-        link._flush.cancel()
-        link._flush_demand()
+    await settle()
+    if link._rest is not None:
+        link._rest.cancel()
+        link._told = dict.fromkeys(link._told, 0.0)
+        link._rested()
     await settle()
 
 
@@ -278,6 +281,27 @@ async def test_grants_are_counted_in_the_demand(link: PoolLink) -> None:
         assert [future.done() for future in futures] == [True, True, False]
         assert socket.sent[-1] == Demand(V, 1, 2, 1)
     futures[2].cancel()
+
+
+async def test_demand_waits_for_what_the_same_version_said_just_now_and_for_nobody_else(
+    link: PoolLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "DEMAND_INTERVAL_S", 60.0)
+    socket = Socket()
+    async with connected(link, socket):
+        futures = []
+        for version in (V, "another", V, V, "a third"):
+            futures.append(wait(link, version))
+            await settle()
+        assert socket.sent[1:] == [Demand(each, 1, 0, 0) for each in (V, "another", "a third")]
+        await flushed(link)
+        assert socket.sent[4:] == [Demand(V, 3, 0, 0)]
+        for future in futures:
+            future.cancel()
+    async with connected(link, socket):
+        await settle()
+        demands = {each.version: each.queued for each in socket.sent[6:] if isinstance(each, Demand)}
+        assert demands == {V: 3, "another": 1, "a third": 1}
 
 
 async def test_who_was_promised_a_slot_is_in_no_demand_until_it_comes_to_nothing(link: PoolLink) -> None:
