@@ -106,7 +106,7 @@ class Ledger:
                 held[router] = slots
 
     def loaded(self, instance: str, now: float) -> list[str]:
-        """It is ready, and idle from now on at the earliest. Returns the routers that were promised slots of it."""
+        """It is ready, and idle from now on at the earliest. Returns the routers that have slots of it."""
         account = self._accounts[instance]
         if not account.loading:
             return []

@@ -18,10 +18,10 @@ from bench.workload import ANSWERS, LoadFunction
 FUNCTION = LoadFunction("moved", ANSWERS, {"min": 1, "max": 1, "concurrency": 1}, MEMORY_MB)
 HOW = """
 Process driver, two routers with a port each, and one function that may have one instance with one slot. One
-client, one call after the other. Each router has two calls in its turn. At the first the slot is elsewhere: the
-pool has the other router give it back and grants it anew; at the second it is here. Added: by how much the
-first took longer than the second, of each turn. One behind the other, the first also waits until its router may
-speak of the same version again (every 5 ms at most).
+client, one call after the other. Each router has two calls in its turn. At the first the slot is elsewhere:
+the pool has the other router give it back and grants it anew; at the second it is here. Added: by how much
+the first took longer than the second, of each turn. One behind the other, the first also waits until its
+router may speak of the same version again (every 5 ms at most).
 """
 AT_ONCE, SELDOM = "one call behind the other", "50/s"
 CASES = {AT_ONCE: 0.0, SELDOM: 0.02, "2/s": 0.5}
