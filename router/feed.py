@@ -54,6 +54,9 @@ log = get_logger(__name__)
 DEMAND_INTERVAL_S = 0.005
 """A version's demand is sent at once, then at most this often: under load it changes with every call."""
 
+CLOCK_STEP_S = 0.001
+"""A loop's timers may come so much early: uvloop counts whole milliseconds."""
+
 RECONNECT_S = (0.02, 0.5)
 """First and longest wait between attempts to reach the pool."""
 
@@ -241,9 +244,9 @@ class PoolLink:
 
     def _rested(self) -> None:
         self._rest = None
-        long_ago = asyncio.get_running_loop().time() - DEMAND_INTERVAL_S
+        now = asyncio.get_running_loop().time()
         for version_id, told_at in list(self._told.items()):
-            if told_at > long_ago:
+            if told_at + DEMAND_INTERVAL_S > now + CLOCK_STEP_S:
                 break
             del self._told[version_id]
             if (version := self._changed.pop(version_id, None)) is not None:
