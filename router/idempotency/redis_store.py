@@ -12,6 +12,7 @@ from typing import Any
 from redis.exceptions import NoScriptError, RedisError
 
 from plat.idempotency import LEASE_S, Begin, Claim, Finish, Release, Renew, Request, State, Verdict
+from plat.tasks import apart
 from router.limits.leases import StoreError
 from router.limits.redis_store import client_of, close_client
 
@@ -46,16 +47,19 @@ class RedisKeys:
         await close_client(self._client)
 
     async def _run(self, prefix: str, key: str, given: list[Any]) -> list[bytes]:
-        client: Any = self._client
         keys = [f"{prefix}memory", f"{prefix}{key}"]
         async with self._turns:
             try:
-                try:
-                    return list(await client.evalsha(_SHA, len(keys), *keys, *given))
-                except NoScriptError:
-                    return list(await client.eval(SCRIPT, len(keys), *keys, *given))
+                return await apart(self._call(keys, given), "request to Redis")
             except (RedisError, OSError, asyncio.IncompleteReadError) as error:
                 raise StoreError(f"Redis: {error}") from error
+
+    async def _call(self, keys: list[str], given: list[Any]) -> list[bytes]:
+        client: Any = self._client
+        try:
+            return list(await client.evalsha(_SHA, len(keys), *keys, *given))
+        except NoScriptError:
+            return list(await client.eval(SCRIPT, len(keys), *keys, *given))
 
 
 def _prefix(number: int) -> str:

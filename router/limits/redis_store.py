@@ -19,11 +19,16 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
 from plat.leasing import LEASE_TTL_S, Answer, Ask
+from plat.tasks import apart
 from router.limits.leases import TIMEOUT_S, StoreError
 
 PREFIX = "{plat}:lease:"
 MEMORY = PREFIX + "memory"
 """The key that says since when this Redis remembers."""
+
+STEP_TIMEOUT_S = TIMEOUT_S * 0.8
+"""Sooner than whoever asks gives up: so the client itself notices, and asks the next Sentinel, or for the
+nodes of the Cluster anew."""
 
 BUCKETS_A_CALL = 200
 """A script stops all others: so many buckets take it about 5 ms."""
@@ -56,7 +61,7 @@ class RedisStore:
             keys = [MEMORY, *(PREFIX + ask.key for ask in part)]
             calls.append([len(keys), *keys, *arguments(router, number, part)])
         try:
-            results = await self._run(calls)
+            results = await apart(self._run(calls), "request to Redis")
         except (RedisError, OSError, asyncio.IncompleteReadError) as error:
             raise StoreError(f"Redis: {error}") from error
         return [answer for values in results for answer in read_answers(values)]
@@ -104,17 +109,13 @@ def read_answers(values: list[bytes]) -> list[Answer]:
 
 
 def client_of(url: str) -> Client:
-    """A client that has not connected yet. Raises StoreError for a URL that is none of Redis.
-
-    Whoever asks it sets the time limit. With one of its own, redis-py writes by `asyncio.wait_for`, which on
-    Python 3.11 loses every third cancellation (python/cpython#86296): the task goes on for ever.
-    """
+    """A client that has not connected yet. Raises StoreError for a URL that is none of Redis."""
     scheme = url.partition("://")[0]
     if scheme not in SCHEMES:
         raise StoreError(f"redis_url begins with {scheme!r}: expected one of {', '.join(SCHEMES)}")
     options: dict[str, Any] = {
-        "socket_timeout": None,
-        "socket_connect_timeout": TIMEOUT_S,
+        "socket_timeout": STEP_TIMEOUT_S,
+        "socket_connect_timeout": STEP_TIMEOUT_S,
         "retry": Retry(NoBackoff(), 0),
     }
     try:

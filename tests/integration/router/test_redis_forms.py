@@ -96,6 +96,29 @@ async def until_answered(store: RedisStore, number: int) -> list:  # type: ignor
             number += 1
 
 
+async def test_a_sentinel_that_is_silent_is_passed_over(watched_redis: Watched) -> None:
+    kept: list[asyncio.Task[None] | None] = []
+
+    async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        kept.append(asyncio.current_task())
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(keep, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    store = RedisStore(watched_redis.url.replace("127.0.0.1", f"127.0.0.1:{port},127.0.0.1"))
+    numbers, deadline = count(1), time.monotonic() + WAIT_S
+    answer = None
+    while answer is None and time.monotonic() < deadline:
+        with suppress(TimeoutError, StoreError):
+            async with asyncio.timeout(TIMEOUT_S):
+                [answer] = await store.lease("a", next(numbers), [ASK])
+    await store.close()
+    silent.close()
+    await asyncio.wait(filter(None, kept), timeout=WAIT_S)
+    assert answer is not None, "the second one is not asked"
+
+
 async def test_a_request_can_be_cancelled_at_every_turn(start_redis: StartRedis) -> None:
     store = RedisStore(start_redis("one").url)
 

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from plat.tasks import cancel, spawn
+from plat.tasks import apart, cancel, spawn
 
 
 async def test_the_result_is_the_coroutine_s() -> None:
@@ -61,3 +61,39 @@ async def test_cancel_waits_for_the_cleanup_and_logs_nothing(caplog: pytest.LogC
     assert cleaned == ["cleaned", "cleaned"]
     assert all(task.cancelled() for task in tasks)
     assert not caplog.records
+
+
+async def stubborn(go_on: asyncio.Event) -> int:
+    """Loses its first cancellation."""
+    try:
+        await go_on.wait()
+    except asyncio.CancelledError:
+        await go_on.wait()
+        raise ValueError("nobody hears this") from None
+    return 7
+
+
+async def test_what_loses_its_cancellation_keeps_nobody_who_has_it_apart(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    go_on = asyncio.Event()
+    waiting = spawn(apart(stubborn(go_on), "stubborn"), "waiting")
+    await asyncio.sleep(0)
+    await cancel(waiting)
+    assert waiting.cancelled()
+    go_on.set()
+    await asyncio.sleep(0)
+    gc.collect()
+    assert not caplog.records
+
+
+async def test_what_goes_well_or_wrong_apart_is_told() -> None:
+    go_on = asyncio.Event()
+    go_on.set()
+    assert await apart(stubborn(go_on), "well") == 7
+
+    async def fails() -> None:
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        await apart(fails(), "wrong")
