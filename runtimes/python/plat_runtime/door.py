@@ -35,13 +35,13 @@ AN_ORDER_COMES = b"\r\n"
 """An empty line before a request means nothing (RFC 9112, 2.2): who waits for an order gets ready for it."""
 
 ARE_YOU_READY = b"GET /_plat/health HTTP/1.1\r\nHost: instance\r\n\r\n"
-READY_REQUEST = http1.parse_head(ARE_YOU_READY)
+_READY_REQUEST = http1.parse_head(ARE_YOU_READY)
 
 LOAD = (
     b"POST /_plat/load HTTP/1.1\r\nHost: instance\r\nConnection: close\r\n"
     b"Content-Type: application/json\r\nContent-Length: "
 )
-LOAD_REQUEST = http1.parse_head(LOAD + b"0\r\n\r\n")
+_LOAD_REQUEST = http1.parse_head(LOAD + b"0\r\n\r\n")
 
 
 Refresh = Callable[[Callable[[], bool]], None]
@@ -96,11 +96,6 @@ def order_at_a_glance(data: bytes | bytearray) -> bytes | None:
         return None
     length, _, body = bytes(data[len(LOAD) :]).partition(b"\r\n\r\n")
     return body if length == b"%d" % len(body) else None
-
-
-def ready_answer(pages_: pages.Pages) -> bytes:
-    """What a router is told that has asked."""
-    return http1.encode(pages_.outcome(READY_REQUEST), is_head=False, close=False)
 
 
 def _what_came(sock: socket.socket) -> bytes | None:
@@ -212,7 +207,7 @@ class Door:
             asked = _what_came(sock)
             if asked == ARE_YOU_READY:
                 with contextlib.suppress(OSError):  # if it has left the engine will see
-                    _send_all(sock, ready_answer(self._pages))
+                    _send_all(sock, self._ready_answer())
                 engine.adopt(sock, b"")
                 has_asked = True
             elif asked is None:
@@ -222,6 +217,9 @@ class Door:
                 if guest in self._guests and not guest.buffer:
                     self._pass_on(guest)
         return has_asked
+
+    def _ready_answer(self) -> bytes:
+        return http1.encode(self._pages.outcome(_READY_REQUEST), is_head=False, close=False)
 
     def _serve_ready(self, patience_s: float | None = None) -> None:
         for key, _ in self._selector.select(patience_s):
@@ -275,7 +273,7 @@ class Door:
         """What fails here fails again with the order, and is told then."""
         with contextlib.suppress(OSError):
             self._refresh(lambda: bool(self._selector.select(0)))
-        ready_answer(self._pages)
+        self._ready_answer()
 
     def _progress(self, guest: Guest) -> None:
         """Go on with what the guest has sent until it must send more or wait."""
@@ -325,7 +323,7 @@ class Door:
     def _read_page(self, guest: Guest) -> tuple[http1.Request, bytes] | None:
         if (ordered := order_at_a_glance(guest.buffer)) is not None:
             guest.buffer.clear()
-            return LOAD_REQUEST, ordered
+            return _LOAD_REQUEST, ordered
         end = http1.head_end(guest.buffer)
         if end < 0:
             return None

@@ -20,10 +20,9 @@ from importlib import machinery, util
 from pathlib import Path
 from typing import Any
 
-from . import door, loader, order
-from .blocking import BlockingEngine
+from . import loader, order
+from .connection import Connection
 from .functions import FunctionCaller
-from .pages import Pages
 
 HANDLER = "rehearsed"
 _CODE = str(Path(__file__).parent)
@@ -44,8 +43,7 @@ _CALL = (
     b'{"a": [1.5]}'
 )
 _VARIABLE = "PLAT_REHEARSAL"
-_ORDER_AS_JSON = json.dumps(_ORDER).encode()
-_ORDER_AS_SENT = b"%b%d\r\n\r\n%b" % (door.LOAD, len(_ORDER_AS_JSON), _ORDER_AS_JSON)
+_ORDER_AS_SENT = json.dumps(_ORDER).encode()
 _FILE = f"{_CODE}/{HANDLER}.py"
 _BYTECODE = marshal.dumps(compile("def handler(event, context):\n    return event\n", _FILE, "exec"))
 ANSWER_BYTES = 4096
@@ -53,22 +51,16 @@ ANSWER_BYTES = 4096
 
 def rehearse() -> bytes:
     """The answer to the call."""
-    accepted: list[order.Order] = []
-    stage = Pages("", accepted.append, lambda: 0)
-    stage.answer(door.LOAD_REQUEST, door.order_at_a_glance(_ORDER_AS_SENT) or b"")
-    (given,) = accepted
+    given = order.from_json(_ORDER_AS_SENT, "")
+    assert given.environ
     call = FunctionCaller(_load(given), given)
-    stage.ready()
-    engine = BlockingEngine(stage)
     ours, theirs = socket.socketpair()
-    with theirs:
-        ours.sendall(door.ready_answer(stage))
-        assert theirs.recv(ANSWER_BYTES)
+    with ours, theirs:
         theirs.sendall(_CALL)
-        engine.adopt(ours, b"")
-        engine.intake_closed()
-        engine.run(call, given.concurrency)
-        engine.close()
+        connection = Connection(ours, b"", lambda: False)
+        request = connection.read_head()
+        assert request is not None
+        call(connection, request)
         return theirs.recv(ANSWER_BYTES)
 
 
@@ -112,7 +104,7 @@ def refresh(is_over: Callable[[], bool]) -> None:
 
 
 def _read_an_order() -> None:
-    assert order.from_json(door.order_at_a_glance(_ORDER_AS_SENT) or b"", "").environ
+    assert order.from_json(_ORDER_AS_SENT, "").environ
 
 
 def _make_a_module() -> None:
