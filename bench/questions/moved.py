@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.cold_plan import DISCARDED, MEMORY_MB
 from bench.figures import Result
 from bench.platform import PLAT, platform
-from bench.processes import answers, free_port, running, until
+from bench.processes import END_S, answers, free_port, running, until
 from bench.request import path_of
 from bench.schedule import percentile
 from bench.workload import ANSWERS, LoadFunction
@@ -73,7 +73,8 @@ def _two_routers(folder: Path) -> Iterator[list[socket.socket]]:
         url = f"http://127.0.0.1:{port}{path_of(FUNCTION.name)}"
         until(lambda: answers(url), second, log, "the second router")
         routers = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", each))) for each in (plat.port, port)
+            stack.enter_context(socket.create_connection(("127.0.0.1", each), END_S))
+            for each in (plat.port, port)
         ]
         for router in routers:
             router.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
