@@ -1,6 +1,7 @@
 """The link to the pool, message by message, over a connection in memory that a test can hold or break."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from hashlib import sha256
@@ -42,6 +43,7 @@ from plat.feed import (
     encode,
     whole_table,
 )
+from plat.tasks import subtask
 from router import feed
 from router.feed import PoolLink
 from router.slots import InstanceSlots
@@ -107,7 +109,7 @@ async def connected(link: PoolLink, socket: Socket) -> AsyncIterator[None]:
         finally:
             link._disconnected()
 
-    task = asyncio.get_running_loop().create_task(converse())
+    task = subtask(converse(), "link")
     await settle()
     yield
     socket.end()
@@ -338,8 +340,10 @@ async def test_what_an_instance_said_is_told_after_the_call_that_waited_for_it(
         assert future.result().id == "a"
         await settle()
         assert not [each for each in socket.sent if isinstance(each, Loaded)]
-        await asyncio.sleep(0.4)
-        await settle()
+        deadline = time.monotonic() + 10
+        while not any(isinstance(each, Loaded) for each in socket.sent):
+            assert time.monotonic() < deadline, "the pool is not told"
+            await asyncio.sleep(0.01)
         assert [each.instance for each in socket.sent if isinstance(each, Loaded)] == ["a"]
 
 
@@ -443,7 +447,7 @@ async def test_calls_have_their_turn_after_every_part(link: PoolLink) -> None:
             sizes.append(len(link.routes))
             await asyncio.sleep(0)
 
-    looking = asyncio.get_running_loop().create_task(look())
+    looking = subtask(look(), "looking")
     for message in messages:
         await link._hear(message)
     await looking
@@ -468,7 +472,7 @@ async def test_an_obituary_before_during_and_never(link: PoolLink) -> None:
     gone = Gone("a", "exited", "It exited.")
     async with connected(link, socket):
         granted(link)
-        asking = asyncio.get_running_loop().create_task(link.obituary("a", 20.0))
+        asking = subtask(link.obituary("a", 20.0), "asking")
         await settle()
         socket.tell(gone)
         assert await asking == gone
@@ -481,7 +485,7 @@ async def test_an_obituary_before_during_and_never(link: PoolLink) -> None:
 async def test_an_obituary_nobody_waits_for_any_more(link: PoolLink) -> None:
     socket = Socket()
     async with connected(link, socket):
-        asking = asyncio.get_running_loop().create_task(link.obituary("a", 20.0))
+        asking = subtask(link.obituary("a", 20.0), "asking")
         await settle()
         asking.cancel()
         socket.tell(Gone("a", "exited", "It exited."))
