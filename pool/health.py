@@ -64,16 +64,17 @@ async def wait_ready(address: str, deadline: float) -> Health:
     """
     target = Address.parse(address)
     patience_s = max(0.0, deadline - time.monotonic())
-    seen = "nothing listens at its address yet"
+    seen = unreachable = "nothing listens at its address yet"
     wait_s = FIRST_WAIT_S
     while (left_s := deadline - time.monotonic()) > 0:
         try:
             async with asyncio.timeout(left_s):
                 return judge(await _ask(target), target)
         except TimeoutError:
-            seen = "it listens, but its handler is still being loaded"
+            if seen == unreachable:  # else its answers say more than the end of an attempt
+                seen = "it listens, but its handler is still being loaded"
         except Unreachable:
-            seen = "nothing listens at its address yet"
+            seen = unreachable
         except NoAnswerError as error:
             seen = f"its health check failed: {error}"
         await asyncio.sleep(max(0.0, min(wait_s, deadline - time.monotonic())))

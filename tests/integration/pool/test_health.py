@@ -48,6 +48,12 @@ async def instance(
         await cancel(*(task for task in serving if task is not None))
 
 
+async def failure(address: str, deadline: float) -> str:
+    with pytest.raises(PlatError) as raised:
+        await wait_ready(address, deadline)
+    return str(raised.value)
+
+
 @pytest.fixture
 def path(data_dir: Path) -> Path:
     return data_dir / "http.sock"
@@ -101,8 +107,21 @@ async def test_a_handler_that_never_ends_loading(path: Path, address: str) -> No
 async def test_something_that_speaks_no_http(path: Path, address: str) -> None:
     async with instance(path, b"SSH-2.0-x\r\n\r\n"):
         with pytest.raises(PlatError, match="not HTTP"):
-            await wait_ready(address, soon(0.05))
+            await wait_ready(address, soon(0.5))
         assert await probe(address, 1) is None
+
+
+async def test_the_last_attempt_is_cut_short_and_the_answers_before_are_what_was_seen(
+    path: Path, address: str
+) -> None:
+    hold = asyncio.Event()
+    async with instance(path, b"SSH-2.0-x\r\n\r\n", hold=hold) as requests, asyncio.TaskGroup() as group:
+        waiting = group.create_task(failure(address, soon(0.5)))
+        hold.set()
+        while not requests:  # noqa: ASYNC110 - a deadline is the suite's
+            await asyncio.sleep(0.001)
+        hold.clear()
+    assert "not HTTP" in waiting.result()
 
 
 async def test_a_load_error_ends_the_waiting_at_once(path: Path, address: str) -> None:
