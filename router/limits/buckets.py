@@ -145,7 +145,7 @@ class LeasedBucket:
         self._sent_held = 0
         self._wanted = 0
         self._scarce = False
-        """Whether the store had less than was wanted: then no call waits for its next word."""
+        """Whether the store had less than was wanted when it last spoke."""
         self._known_at = known_at
         self._unpaid = False
         self._unpaid_sent = False
@@ -196,16 +196,20 @@ class LeasedBucket:
         if now < self.due:
             return self._until_due(now)
         self._ask(now)
-        if len(self.waiters) >= WAITERS_LIMIT or (self._scarce and not self.is_small):
+        if len(self.waiters) >= WAITERS_LIMIT or self._is_scarce(now):
             return 1 / self.rate if self.rate else AWAY_RETRY_S
         return WAIT
 
     def _until_due(self, now: float) -> float:
         wait_s = self.due - now
-        if wait_s > WAIT_S or not self.is_small or len(self.waiters) > WAIT_S * self.rate:
+        if wait_s > WAIT_S or self._is_scarce(now) or len(self.waiters) > WAIT_S * self.rate:
             return wait_s
         self._ask(self.due)
         return WAIT
+
+    def _is_scarce(self, now: float) -> bool:
+        """Whether calls come faster than tokens: then none waits for the store's next word."""
+        return self._scarce and now < self._settled_at + AHEAD_S and not self.is_small
 
     @property
     def is_small(self) -> bool:
@@ -223,8 +227,8 @@ class LeasedBucket:
         self._told_from = _ALWAYS
 
     def end_share(self, now: float) -> bool:
-        """The store is back. Whether it has to be told something."""
-        if now >= self._share_until:
+        """The store is back. Whether it has to be told something: its answer ends the share, or not."""
+        if now >= self._share_until and not self._unpaid:
             self._share.end()
         return self._unpaid
 

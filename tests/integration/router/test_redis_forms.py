@@ -188,6 +188,7 @@ class Calls:
         fail = "closed" if closed else "open"
         self.route = Route("f", 1, False, "public", 60.0, 50.0, 50, version, limit_fail=fail)
         self.admitted: list[float] = []
+        self.refused: list[float] = []
 
     def resume(self, now: float) -> None:
         bucket = self.limiter.of_function(self.route, now)
@@ -196,14 +197,16 @@ class Calls:
             self.admitted.append(now)
         elif told == WAIT:
             bucket.waiters.append(self)
+        else:
+            self.refused.append(now)
 
-    async def flood(self, seconds: float) -> int:
+    async def flood(self, seconds: float, every_s: float = 0.002) -> int:
         """How many were admitted in that time."""
         before, end = len(self.admitted), time.monotonic() + seconds
         while time.monotonic() < end:
             self.resume(time.monotonic())
             self.limiter.tick(time.monotonic(), lambda _: True)
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(every_s)
         return len(self.admitted) - before
 
     def check(self) -> None:
@@ -242,3 +245,19 @@ async def test_slow_then_silent_then_cut_then_well(link: Link, closed: bool) -> 
     await cancel(run)
     await calls.leasing.give_back()
     calls.check()
+
+
+async def test_who_is_far_under_the_limit_is_not_refused_when_a_silent_redis_is_back(link: Link) -> None:
+    calls = Calls(link.url, closed=False)
+    run = spawn(calls.leasing.run(), "leases")
+    await calls.flood(LEASE_TTL_S + 0.5, every_s=0.3)
+    link.silent = True
+    await calls.flood(TIMEOUT_S + LEASE_TTL_S + 1, every_s=0.3)
+    assert not calls.metrics.limiter_up
+    calls.refused.clear()  # a part begins with nothing
+    link.silent = False
+    assert await calls.flood(TIMEOUT_S + LEASE_TTL_S + 2, every_s=0.3) > 10
+    assert calls.metrics.limiter_up
+    await cancel(run)
+    await calls.leasing.give_back()
+    assert calls.refused == []

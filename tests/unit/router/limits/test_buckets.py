@@ -1,5 +1,7 @@
 """What a bucket says to a call: by tokens that it has leased."""
 
+from math import inf
+
 import pytest
 
 from plat.feed import Route
@@ -168,6 +170,39 @@ def test_what_was_admitted_meanwhile_is_told_when_the_store_is_back() -> None:
     routers.exchange(now + LEASE_TTL_S + 0.2)
     assert not routers.asks[-1].unpaid
     assert bucket.tokens > 0
+
+
+@pytest.mark.parametrize("away_s", [0.7, 1.5, 4])
+@pytest.mark.parametrize("after_s", [0.0, 0.013, 0.2, 0.299])
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_who_is_far_under_the_limit_does_not_notice_that_the_store_is_back(
+    count: int, after_s: float, away_s: float
+) -> None:
+    """A call at each router each 0.3 s. One that finds an empty part may be refused, no later one."""
+    routers, route = Routers(count), a_route(40, 40)
+    away_from = START + 1
+    back_at = away_from + away_s + after_s
+    calls: list[list[Call]] = [[] for _ in range(count)]
+    admits_alone_from = [inf] * count
+    for step in range(10_000):
+        now = START + step / 1000
+        routers.away = away_from <= now < back_at
+        for part, limiter in enumerate(routers.limiters):
+            if step % 300 == part * 75:
+                bucket = limiter.of_function(route, now)
+                tokens = bucket.tokens
+                call = Call(routers, route, part).begin(now)
+                calls[part].append(call)
+                if call.outcome == 0 and bucket.tokens == tokens:
+                    admits_alone_from[part] = min(admits_alone_from[part], now)
+            if step % 100 == 0:
+                limiter.tick(now, lambda _: True)
+        routers.exchange(now)
+    for part, those in enumerate(calls):
+        refused = [call.at for call in those if call.outcome != 0]
+        assert len(those) >= 33
+        assert len(refused) <= 1
+        assert all(at <= admits_alone_from[part] for at in refused)
 
 
 @pytest.mark.parametrize(("pace", "ahead_s"), [(100, PLENTY_AHEAD_S), (2000, AHEAD_S)])
