@@ -40,7 +40,7 @@ class Admission:
         self._limiter = limiter
         self.body_limit_bytes = body_limit_bytes
 
-    def admit(  # noqa: C901, PLR0911 - one for each reason
+    def admit(  # noqa: C901, PLR0911, PLR0912 - one for each reason
         self, target: Target, authorization: str | None, now: float, may_wait: bool = False
     ) -> Admitted | PlatError | LeasedBucket:
         """The version the call goes to, or the reason why it may not go on.
@@ -73,6 +73,9 @@ class Admission:
         if version is None:
             return no_version(route, target.qualifier)
         if limits is not None and (limits.token is not None or limits.permits is not None):
+            told = limits.take_quietly(now)
+            if told is not None:
+                return route, version, identity, None, told
             return self._admit_caller(route, version, identity, limits, now, may_wait)
         if route.rate is None:
             return route, version, identity, None, b""

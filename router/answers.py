@@ -52,16 +52,20 @@ class AnswerHeads:
                 self._known[head] = known
         return known
 
-    def whole(self, data: bytes, call_id: bytes, *, close: bool) -> tuple[ResponseHead, bytes] | None:
+    def whole(
+        self, data: bytes, call_id: bytes, lines: bytes, *, close: bool
+    ) -> tuple[ResponseHead, bytes] | None:
         """Of an answer that came in one piece, with a head seen before: the head, and what the client gets.
 
-        None: it may be anything else, and takes an `Answer`. Not for the answer to HEAD.
+        `lines` go into its head, each begun by CRLF. None: it may be anything else, and takes an `Answer`.
+        Not for the answer to HEAD.
         """
         end = data.find(b"\r\n\r\n") + 4
         known = self._known.get(data[:end])
         if known is None or known.head.length != len(data) - end:
             return None
-        return known.head, known.start + call_id + (known.closing if close else known.ending) + data[end:]
+        ending = known.closing if close else known.ending
+        return known.head, b"".join((known.start, call_id, lines, ending, data[end:]))
 
 
 def rewrite(head: bytes, request_method: str) -> Rewritten:

@@ -35,11 +35,11 @@ class FastConnection(ClientConnection):
 
     __slots__ = (
         "_answer",
-        "_answer_id",
         "_bucket",
         "_call_id",
         "_instance",
         "_is_retry",
+        "_lines",
         "_permit",
         "_route",
         "_started",
@@ -54,8 +54,8 @@ class FastConnection(ClientConnection):
         super().__init__(clients)
         self._started = 0.0
         self._call_id = b""
-        self._answer_id = b""
-        """The call's id, and header lines about its limits."""
+        self._lines = b""
+        """Of the answer's head, about the call's limits."""
         self._is_retry = False
         self._route: Route
         self._version: RouteVersion
@@ -90,8 +90,7 @@ class FastConnection(ClientConnection):
         if not isinstance(admitted, tuple):
             self._not_admitted(admitted, request, data, now)
             return
-        self._route, self._version, _, self._permit, lines = admitted
-        self._answer_id = self._call_id + lines if lines else self._call_id
+        self._route, self._version, _, self._permit, self._lines = admitted
         instance = calls.slots.take(self._version.id, now)
         if instance is None:
             self._wait_for_slot(now)
@@ -222,13 +221,13 @@ class FastConnection(ClientConnection):
         close = request.close or self._clients.closing
         if answer is None:
             if not request.is_head:
-                whole = self._clients.answers.whole(data, self._answer_id, close=close)
+                whole = self._clients.answers.whole(data, self._call_id, self._lines, close=close)
                 if whole is not None:
                     head, out = whole
                     self._complete(head.status, out, reusable=head.keep_alive)
                     return
             self._answer = answer = Answer(
-                self._clients.answers, self._answer_id, is_head=request.is_head, close=close
+                self._clients.answers, self._call_id + self._lines, is_head=request.is_head, close=close
             )
         try:
             out = answer.feed(data)

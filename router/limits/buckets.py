@@ -101,6 +101,7 @@ class LeasedBucket:
         "in_use",
         "key",
         "left",
+        "quiet_above",
         "rate",
         "source",
         "spent_at",
@@ -120,6 +121,8 @@ class LeasedBucket:
         self.closed = False
         self.tokens = 0
         self.until = 0.0
+        self.quiet_above = _ALWAYS
+        """With more tokens than so many, a call that takes one has nothing else to do."""
         self.spent_at = now
         self._refused_at = now
         self.in_use = 0
@@ -161,7 +164,7 @@ class LeasedBucket:
         self.source = route
         self.rate, self.burst, self.answers = rate, burst, answers
         self.closed = route.limit_fail == "closed"
-        self._told_from = _ALWAYS
+        self._tell_anew()
 
     # --- calls
 
@@ -171,10 +174,8 @@ class LeasedBucket:
         if tokens > 0 and now < self.until:
             self.tokens = tokens - 1
             self.spent_at = now
-            if tokens <= self._low:
-                self._ask(now)
-            if tokens + self.left <= self._told_from:
-                self._tell()
+            if tokens <= self.quiet_above:
+                self._not_quiet(tokens, now)
             return 0.0
         wait_s = self._without_token(now)
         if not wait_s:
@@ -185,8 +186,19 @@ class LeasedBucket:
         """The token just taken is not needed: another limit refused the call."""
         self.tokens += 1
 
+    def _not_quiet(self, tokens: int, now: float) -> None:
+        """There were so many `tokens` before the call took one."""
+        if tokens <= self._low:
+            self._ask(now)
+        if tokens + self.left <= self._told_from:
+            self._tell()
+        self.quiet_above = max(self._low, self._told_from - self.left, 0)
+
     def _tell(self) -> None:
         self._told_from, self.told = self.answers.lines(self.tokens + self.left)
+
+    def _tell_anew(self) -> None:
+        self._told_from = self.quiet_above = _ALWAYS
 
     def _without_token(self, now: float) -> float:
         self._refused += 1
@@ -224,7 +236,7 @@ class LeasedBucket:
     def begin_share(self, now: float) -> None:
         self._share.begin(now)
         self.left = 0
-        self._told_from = _ALWAYS
+        self._tell_anew()
 
     def end_share(self, now: float) -> bool:
         """The store is back. Whether it has to be told something: its answer ends the share, or not."""
@@ -292,7 +304,7 @@ class LeasedBucket:
         self._lease(answer)
         self.until = sent_at + HOLD_S
         self.left = int(answer.left)
-        self._told_from = _ALWAYS
+        self._tell_anew()
         self.due = now + answer.wait_s if not self.tokens else 0.0
         self._scarce = answer.lease - self._sent_held < self._wanted and answer.wait_s > 0
         self._base = self.tokens
@@ -305,7 +317,7 @@ class LeasedBucket:
 
     def unheard(self) -> None:
         """No answer came: the next call may ask again."""
-        self._low = _ALWAYS
+        self._low = self.quiet_above = _ALWAYS
 
     def _lease(self, answer: Answer) -> None:
         """Less what was spent since it was asked."""

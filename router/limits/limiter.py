@@ -15,7 +15,7 @@ class CallLimits:
     To be kept for the next call, as long as `route` is that function's: then it looks nothing up.
     """
 
-    __slots__ = ("function", "permits", "route", "token")
+    __slots__ = ("_function_told", "_token_told", "_told", "function", "permits", "route", "token")
 
     def __init__(
         self,
@@ -29,6 +29,28 @@ class CallLimits:
         self.function = function
         self.token = token
         self.permits = permits
+        self._told = self._function_told = self._token_told = b""
+
+    def take_quietly(self, now: float) -> bytes | None:
+        """A token of each, and what the call is told. None: nothing was taken, for there is more to do.
+
+        What each bucket's `take` and `told` would do, in less time: most calls with limits come this way.
+        """
+        function, token = self.function, self.token
+        if function is None or token is None or self.permits is not None:
+            return None
+        of_function, of_token = function.tokens, token.tokens
+        if of_function <= function.quiet_above or of_token <= token.quiet_above:
+            return None
+        if now >= function.until or now >= token.until:
+            return None
+        function.tokens = of_function - 1
+        token.tokens = of_token - 1
+        function.spent_at = token.spent_at = now
+        if function.told is not self._function_told or token.told is not self._token_told:
+            self._function_told, self._token_told = function.told, token.told
+            self._told = function.told + token.told
+        return self._told
 
 
 class Limiter(LeaseRequests):

@@ -149,7 +149,7 @@ def _check_short_way(data: bytes, whole: Outcome, method: str) -> None:
     heads = AnswerHeads()
     with suppress(BadResponseError):  # a head may be good, and what follows it not
         Answer(heads, b"id", is_head=False, close=False).feed(data)
-    short = heads.whole(data, b"id", close=False)
+    short = heads.whole(data, b"id", b"", close=False)
     if short is not None and method != "HEAD":
         assert whole.complete, data
         assert (short[1], short[0].keep_alive) == (whole.out, whole.kept), data

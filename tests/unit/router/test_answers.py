@@ -389,7 +389,7 @@ def test_the_short_way_gives_what_an_answer_gives(
     heads = AnswerHeads()
     for each in before:
         first_fed(heads, each)
-    whole = heads.whole(data + more, b"id-1", close=close)
+    whole = heads.whole(data + more, b"id-1", b"", close=close)
     if whole is None:
         return
     slow = Answer(AnswerHeads(), b"id-1", is_head=False, close=close)
@@ -400,6 +400,6 @@ def test_the_short_way_gives_what_an_answer_gives(
 
 def test_the_short_way_is_taken() -> None:
     heads = AnswerHeads()
-    assert heads.whole(OK, b"id-1", close=False) is None
+    assert heads.whole(OK, b"id-1", b"", close=False) is None
     first_fed(heads, OK)
-    assert heads.whole(OK, b"id-1", close=False) is not None
+    assert heads.whole(OK, b"id-1", b"", close=False) is not None

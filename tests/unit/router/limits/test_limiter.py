@@ -1,10 +1,10 @@
 """The limits of a router: never more calls than there may be, whatever happens; and which bucket is whose."""
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
-from router.limits.limiter import Limiter, default_burst
+from router.limits.limiter import CallLimits, Limiter, default_burst
 from tests.unit.router.limits.lease_rig import START, Routers, a_route, take
 from tests.unit.router.limits.lease_story import (
     ALL,
@@ -153,6 +153,49 @@ def test_what_is_kept_of_a_caller_is_void_once_one_of_its_buckets_is_forgotten()
     limiter.tick(START + 100, lambda _: True)
     assert kept.route is None
     assert limiter.of_call(route, "a", START + 100).token is not kept.token
+
+
+def slowly(limits: CallLimits, now: float) -> bytes | None:
+    """As `take_quietly` is meant, bucket by bucket."""
+    function, token = limits.function, limits.token
+    assert function is not None
+    assert token is not None
+    if function.take(now) != 0:
+        return None
+    if token.take(now) != 0:
+        function.put_back()
+        return None
+    return function.told + token.told
+
+
+@given(
+    st.lists(st.sampled_from([0.0, *[0.001] * 9, 0.01, 0.2, 2.0]), min_size=100, max_size=300), st.booleans()
+)
+def test_a_quiet_call_does_what_the_buckets_would(pauses: list[float], other_caller: bool) -> None:
+    route = a_route(4000, 4000, token_rate=300, token_burst=2000)
+    both = [Routers(), Routers()]
+    callers = ["a", "b"] if other_caller else ["a"]
+    now, quiet = START, 0
+    for number, pause in enumerate(pauses):
+        now += pause
+        told = []
+        for routers in both:
+            limiter = routers.limiters[0]
+            limits = limiter.of_call(route, callers[number % len(callers)], now)
+            lines = limits.take_quietly(now) if routers is both[0] else None
+            quiet += lines is not None
+            told.append(slowly(limits, now) if lines is None else lines)
+            limiter.tick(now, lambda _: True)
+            if number % 3 == 0:
+                routers.exchange(now)
+        assert told[0] == told[1]
+        assert both[0].asks == both[1].asks
+        assert tokens_of(both[0]) == tokens_of(both[1])
+    event(f"quiet: {quiet * 4 // max(1, len(pauses))} of 4")
+
+
+def tokens_of(routers: Routers) -> list[tuple[int, float, float]]:
+    return [(each.tokens, each.until, each.spent_at) for each in routers.limiters[0].buckets()]
 
 
 def test_what_is_kept_of_a_caller_is_void_once_the_function_changes() -> None:
