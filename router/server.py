@@ -170,9 +170,7 @@ class Router:
 
     def close(self) -> None:
         """What is left when every call has ended: idle connections to instances."""
-        for instance in self.link.slots.instances():
-            while instance.connections:
-                instance.connections.pop().close()
+        self.link.slots.close()
 
     def metrics(self) -> str:
         in_flight: Counter[str] = Counter()

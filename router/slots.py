@@ -7,11 +7,11 @@ future that its task awaits. Taking and returning a slot is O(1).
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
 from plat.errors import PlatError
 from plat.feed import Faulted, FromRouter, Grant, Held, Reclaim, Returned
 from router.overload import Load, most_waiting
+from router.parked import Closable, ParkedConnections
 
 QUEUE_FULL = PlatError("queue_full", "The function's queue is full. Try again later.", retry_after_s=1)
 TOO_MANY = PlatError(
@@ -19,10 +19,6 @@ TOO_MANY = PlatError(
     "More calls come than the function can take, and it has all the instances it may have.",
     retry_after_s=1,
 )
-
-
-class Closable(Protocol):
-    def close(self) -> None: ...
 
 
 class InstanceSlots:
@@ -133,6 +129,7 @@ class SlotTable:
         self._queue_limit = queue_limit
         self._versions: dict[str, VersionSlots] = {}
         self._instances: dict[str, InstanceSlots] = {}
+        self._parked = ParkedConnections()
 
     # --- calls
 
@@ -206,7 +203,7 @@ class SlotTable:
             return
         if instance.debt:
             instance.debt -= 1
-            self._give_back(instance, 1, now)
+            self._give_back(instance, 1, now, park=True)
         elif not version.waiting or not self._hand_over(instance, now):
             self._stack(instance)
 
@@ -226,6 +223,8 @@ class SlotTable:
         if instance is None:
             instance = InstanceSlots(message, version, now)
             self._instances[instance.id] = version.instances[instance.id] = instance
+            if (parked := self._parked.take(instance.id)) is not None:
+                instance.connections.append(parked)
             if message.loading:
                 version.loading[instance.id] = instance
         instance.granted += message.slots
@@ -249,10 +248,11 @@ class SlotTable:
         at_once = min(wanted, instance.free)
         instance.debt = min(instance.in_use, instance.debt + wanted - at_once)
         if at_once:
-            self._give_back(instance, at_once, now)
+            self._give_back(instance, at_once, now, park=True)
 
     def drop(self, instance_id: str) -> InstanceSlots | None:
         """The instance has ended. Returns it for its connections to be closed."""
+        self._parked.drop(instance_id)
         instance = self._instances.get(instance_id)
         if instance is not None:
             self._forget(instance)
@@ -274,18 +274,25 @@ class SlotTable:
 
     def return_idle(self, now: float, hold_s: Callable[[str], float]) -> None:
         """Give the pool what has not been used for `hold_s(version id)` seconds."""
+        self._parked.close_old(now)
         for instance in list(self._instances.values()):
             idle_s = now - instance.last_used
             if instance.loading:
                 continue
             if not instance.in_use and instance.free and idle_s >= hold_s(instance.version.id):
-                self._give_back(instance, instance.free, now)
+                self._give_back(instance, instance.free, now, park=False)
 
     def forget_empty(self) -> None:
         """Versions without instance, waiter or call: they are made anew when one comes."""
         for version in list(self._versions.values()):
             if not (version.instances or version.waiting or version.in_flight):
                 del self._versions[version.id]
+
+    def close(self) -> None:
+        """All idle connections: every call has ended."""
+        self._parked.close()
+        for instance in self._instances.values():
+            self._close_idle(instance)
 
     # --- for a pool that has just (re)started
 
@@ -350,11 +357,13 @@ class SlotTable:
             instance.version.stack.append(instance)
             instance.on_stack = True
 
-    def _give_back(self, instance: InstanceSlots, slots: int, now: float) -> None:
+    def _give_back(self, instance: InstanceSlots, slots: int, now: float, *, park: bool) -> None:
         instance.granted -= slots
         self._send(Returned(instance.id, slots, max(0.0, now - instance.last_used)))
         if not instance.granted:
             self._forget(instance)
+            if park and instance.connections:
+                self._parked.park(instance.id, instance.connections.pop(), now)
             self._close_idle(instance)
 
     def _forget(self, instance: InstanceSlots) -> None:

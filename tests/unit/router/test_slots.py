@@ -7,6 +7,7 @@ import pytest
 
 from plat.errors import PlatError
 from plat.feed import Faulted, FromRouter, Grant, Held, Reclaim, Returned
+from router.parked import PARKED_S
 from router.slots import QUEUE_FULL, TOO_MANY, InstanceSlots, SlotTable, VersionSlots, Waiter
 
 V = "version-1"
@@ -41,8 +42,8 @@ def table(sent: Sent) -> SlotTable:
     return SlotTable(sent.messages.append, sent.changed, queue_limit=3)
 
 
-def grant(table: SlotTable, slots: int, instance: str = "a", now: float = NOW) -> None:
-    table.grant(Grant(instance, V, f"unix:/{instance}", slots), now)
+def grant(table: SlotTable, slots: int, instance: str = "a", now: float = NOW) -> InstanceSlots:
+    return table.grant(Grant(instance, V, f"unix:/{instance}", slots), now)
 
 
 def taken(table: SlotTable, now: float = NOW) -> InstanceSlots:
@@ -327,17 +328,46 @@ def test_more_than_there_is_cannot_be_owed(table: SlotTable) -> None:
     table.reclaim(Reclaim("nobody", 1), NOW)
 
 
-def test_an_instance_without_slots_is_forgotten_and_its_connections_closed(table: SlotTable) -> None:
+@pytest.mark.parametrize("owed", [False, True])
+def test_of_an_instance_without_slots_one_connection_is_kept_in_case_they_come_again(
+    table: SlotTable, owed: bool
+) -> None:
     grant(table, 1)
     instance = taken(table)
-    connection = Connection()
-    instance.connections.append(connection)
+    if owed:
+        table.reclaim(Reclaim("a", 1), NOW)
+    instance.connections += [first := Connection(), last_used := Connection()]
     table.release(instance, NOW)
-    table.reclaim(Reclaim("a", 1), NOW)
-    assert connection.closed
-    assert instance.gone
+    if not owed:
+        table.reclaim(Reclaim("a", 1), NOW)
+    assert (first.closed, last_used.closed, instance.gone) == (True, False, True)
     assert table.held() == []
     assert table.take(V, NOW) is None
+    grant(table, 1)
+    again = taken(table)
+    assert again is not instance
+    assert again.connections == [last_used]
+
+
+@pytest.mark.parametrize("end", ["time passes", "instance ends", "router ends"])
+def test_the_connection_that_is_kept_is_closed(table: SlotTable, end: str) -> None:
+    grant(table, 1).connections.append(connection := Connection())
+    table.reclaim(Reclaim("a", 1), NOW)
+    assert not connection.closed
+    match end:
+        case "time passes":
+            table.return_idle(NOW + PARKED_S, lambda _: 1e9)
+        case "instance ends":
+            table.drop("a")
+        case _:
+            table.close()
+    assert connection.closed
+
+
+def test_of_what_lies_idle_no_connection_is_kept(table: SlotTable) -> None:
+    grant(table, 1).connections.append(connection := Connection())
+    table.return_idle(NOW + 10, lambda _: 5.0)
+    assert connection.closed
 
 
 def test_a_grant_after_everything_was_given_back(table: SlotTable) -> None:
