@@ -4,7 +4,7 @@ Decides only. Both paths of the router (streaming now, the fast path of DESIGN 5
 """
 
 from plat.errors import PlatError
-from plat.feed import Route, RouteVersion
+from plat.feed import Route
 from router.access.bearers import Bearers, NoBearers
 from router.access.identity import Identities, Identity
 from router.limits.buckets import LeasedBucket
@@ -13,10 +13,14 @@ from router.limits.permits import PermitBucket
 from router.routes import RouteTable, no_version
 from router.streaming_only import of_a_page, unverified
 from router.target import Target
+from router.terms import ONCE, Terms
 
-Admitted = tuple[Route, RouteVersion, Identity | None, PermitBucket | None, bytes]
-"""The function a call is for, its version, who calls (None where anybody may), whose permit it has, and what
-it is told of its limits of rate: lines of a head, each begun by CRLF.
+HOLDING = frozenset({"public", "token"})
+"""How functions are called whose terms hold until the tables change. A signature is of one call."""
+
+Admitted = tuple[Terms, PermitBucket | None, bytes]
+"""The terms of a call, whose permit it has, and what it is told of its limits of rate: lines of a head, each
+begun by CRLF.
 
 The permit is released when the call has ended.
 """
@@ -40,21 +44,50 @@ class Admission:
         self._limiter = limiter
         self.body_limit_bytes = body_limit_bytes
 
-    def admit(  # noqa: C901, PLR0911, PLR0912 - one for each reason
-        self, target: Target, authorization: str | None, now: float, may_wait: bool = False
+    def admit(
+        self,
+        target: Target,
+        authorization: str | None,
+        now: float,
+        may_wait: bool = False,
+        known: Terms | None = None,
     ) -> Admitted | PlatError | LeasedBucket:
-        """The version the call goes to, or the reason why it may not go on.
+        """The terms under which the call goes on, or the reason why it may not.
 
-        A bucket, if it `may_wait`: among its `waiters`, for a token that may be on its way.
+        `known`: those of the last call with the same target and authorization. A bucket, if it `may_wait`:
+        among its `waiters`, for a token that may be on its way.
         Not raised: in a flood most calls are refused, and an exception costs more than the rest of it.
         """
+        terms = None
+        if known is not None and known.changes == self.routes.changes:
+            identity = known.identity
+            if identity is None:
+                terms = known
+            elif now + self._identities.epoch_s < identity.expires_at:
+                identity.used_at = now
+                terms = known
+        if terms is None:
+            found = self._terms(target, authorization, now)
+            if isinstance(found, PlatError):
+                return found
+            terms = found
+        limits = terms.limits
+        if limits is None:
+            return terms, None, b""
+        told = limits.take_quietly(now)
+        if told is not None:
+            return terms, None, told
+        if limits.route is None:
+            return self.admit(target, authorization, now, may_wait)
+        return _take(terms, limits, now, may_wait)
+
+    def _terms(self, target: Target, authorization: str | None, now: float) -> Terms | PlatError:
         route = self.routes.get(target.name)
         if route is None:
             return self.routes.missing(target.name)
         if target.has_origin and route.cors:
             return of_a_page(route.name)
         identity: Identity | None = None
-        limits: CallLimits | None = None
         if route.auth != "public":
             identity = self._identities.of(authorization, now) if route.auth == "token" else None
             if identity is None:
@@ -62,59 +95,21 @@ class Admission:
                 if isinstance(who, PlatError):
                     return who
                 identity = who
-            if identity is not None:
-                limits = identity.limits.get(route.name)
-                if limits is None or limits.route is not route:
-                    if not identity.may_invoke(route.name):
-                        return _forbidden(route.name)
-                    limits = self._limiter.of_call(route, identity.limited_as, now)
-                    identity.keep(limits, route.name)
+        if identity is None:
+            limits = None if route.rate is None else self._limiter.of_anybody(route, now)
+        else:
+            kept = identity.limits.get(route.name)
+            if kept is None or kept.route is not route:
+                if not identity.may_invoke(route.name):
+                    return _forbidden(route.name)
+                kept = self._limiter.of_call(route, identity.limited_as, now)
+                identity.keep(kept, route.name)
+            limits = kept if kept.any else None
         version = self.routes.version(route, target.qualifier)
         if version is None:
             return no_version(route, target.qualifier)
-        if limits is not None and (limits.token is not None or limits.permits is not None):
-            told = limits.take_quietly(now)
-            if told is not None:
-                return route, version, identity, None, told
-            return self._admit_caller(route, version, identity, limits, now, may_wait)
-        if route.rate is None:
-            return route, version, identity, None, b""
-        bucket = self._limiter.of_function(route, now)
-        wait_s = bucket.take(now)
-        if wait_s:
-            return bucket if wait_s < 0 and may_wait else bucket.answers.refusal(wait_s)
-        return route, version, identity, None, bucket.told
-
-    def _admit_caller(
-        self,
-        route: Route,
-        version: RouteVersion,
-        identity: Identity | None,
-        limits: CallLimits,
-        now: float,
-        may_wait: bool,
-    ) -> Admitted | PlatError | LeasedBucket:
-        """By the function's limit, then by the caller's own; what was taken goes back if one refuses."""
-        lines = b""
-        function, token, permits = limits.function, limits.token, limits.permits
-        if function is not None:
-            wait_s = function.take(now)
-            if wait_s:
-                return function if wait_s < 0 and may_wait else function.answers.refusal(wait_s)
-            lines = function.told
-        if token is not None:
-            wait_s = token.take(now)
-            if wait_s:
-                _put_back(function)
-                return token if wait_s < 0 and may_wait else token.answers.refusal(wait_s)
-            lines += token.told
-        if permits is not None:
-            wait_s = permits.take(now)
-            if wait_s:
-                _put_back(function)
-                _put_back(token)
-                return permits if wait_s < 0 and may_wait else permits.answers.refusal(wait_s)
-        return route, version, identity, permits, lines
+        changes = self.routes.changes if route.auth in HOLDING else ONCE
+        return Terms(route, version, identity, limits, changes)
 
     def _otherwise(
         self, route: Route, target: Target, authorization: str | None, now: float
@@ -142,6 +137,32 @@ def _unauthorized(name: str) -> PlatError:
 
 def _forbidden(name: str) -> PlatError:
     return PlatError("forbidden", f'The token is valid, but without the scope "invoke:{name}".')
+
+
+def _take(
+    terms: Terms, limits: CallLimits, now: float, may_wait: bool
+) -> Admitted | PlatError | LeasedBucket:
+    """By the function's limit, then by the caller's own; what was taken goes back if one refuses."""
+    lines = b""
+    function, token, permits = limits.function, limits.token, limits.permits
+    if function is not None:
+        wait_s = function.take(now)
+        if wait_s:
+            return function if wait_s < 0 and may_wait else function.answers.refusal(wait_s)
+        lines = function.told
+    if token is not None:
+        wait_s = token.take(now)
+        if wait_s:
+            _put_back(function)
+            return token if wait_s < 0 and may_wait else token.answers.refusal(wait_s)
+        lines += token.told
+    if permits is not None:
+        wait_s = permits.take(now)
+        if wait_s:
+            _put_back(function)
+            _put_back(token)
+            return permits if wait_s < 0 and may_wait else permits.answers.refusal(wait_s)
+    return terms, permits, lines
 
 
 def _put_back(bucket: LeasedBucket | None) -> None:

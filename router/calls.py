@@ -20,6 +20,7 @@ from router.limits.permits import PermitBucket
 from router.metrics import Metrics
 from router.slots import InstanceSlots, SlotTable
 from router.target import Target
+from router.terms import Terms
 from router.upstream import (
     QueueFullError,
     ShortageError,
@@ -73,10 +74,15 @@ class Calls:
         self.send_timeout_s = send_timeout_s
 
     def admit(
-        self, target: Target, authorization: str | None, now: float, may_wait: bool
+        self,
+        target: Target,
+        authorization: str | None,
+        now: float,
+        may_wait: bool,
+        known: Terms | None = None,
     ) -> Admitted | PlatError | LeasedBucket:
-        """The version the call goes to, or the reason why it may not go on, or what to wait for."""
-        admitted = self.admission.admit(target, authorization, now, may_wait)
+        """The terms under which the call goes on, or the reason why it may not, or what to wait for."""
+        admitted = self.admission.admit(target, authorization, now, may_wait, known)
         if isinstance(admitted, PlatError) and admitted.code in LIMIT_CODES:
             self.metrics.rate_limited(target.name)
         return admitted
@@ -225,8 +231,10 @@ class Turn:
             self._outcome.cancel()
             return
         outcome = self._outcome.result()
-        if isinstance(outcome, tuple) and outcome[3] is not None:
-            outcome[3].release(time.monotonic())
+        if isinstance(outcome, tuple):
+            _, permit, _ = outcome
+            if permit is not None:
+                permit.release(time.monotonic())
 
 
 class Held:

@@ -86,11 +86,15 @@ class FastConnection(ClientConnection):
 
     def _admit(self, request: Recognised, data: bytes, now: float) -> None:
         calls = self._clients.calls
-        admitted = calls.admit(request.target, request.authorization, now, self._waits < WAITS_LIMIT)
+        known, may_wait = request.terms, self._waits < WAITS_LIMIT
+        admitted = calls.admit(request.target, request.authorization, now, may_wait, known)
         if not isinstance(admitted, tuple):
             self._not_admitted(admitted, request, data, now)
             return
-        self._route, self._version, _, self._permit, self._lines = admitted
+        terms, self._permit, self._lines = admitted
+        self._route, self._version = terms.route, terms.version
+        if terms is not known:
+            request.terms = terms
         instance = calls.slots.take(self._version.id, now)
         if instance is None:
             self._wait_for_slot(now)

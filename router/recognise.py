@@ -10,6 +10,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from router.target import FUNCTION_PREFIX, LIVE, Target
+from router.terms import Terms
 
 HEAD_LIMIT_BYTES = 8 * 1024
 HEADER_LIMIT = 100
@@ -38,7 +39,7 @@ _CALL_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _HOST = re.compile(rb"[0-9A-Za-z.:\-_\[\]]{1,255}")
 
 
-class Recognised(Struct, frozen=True, gc=False):
+class Recognised(Struct, gc=False):
     """A request's head, taken apart and put together again for the instance.
 
     Clients that never send the same head twice leave thousands of them: the collector need not know.
@@ -58,6 +59,8 @@ class Recognised(Struct, frozen=True, gc=False):
     """The head to send, without Authorization, up to the value of X-Forwarded-For."""
     forward_authorized: bytes
     """The same with Authorization, for functions that check it themselves. Not for tokens of ours."""
+    terms: Terms | None = None
+    """Those of the last call with this head."""
 
 
 class _Fields(NamedTuple):

@@ -21,6 +21,8 @@ class RouteTable:
         self._heard: Heard | None = None
         """While the whole table is told: the functions told of so far."""
         self.loaded = False
+        self.changes = 0
+        """How often a function has come, changed or gone."""
 
     def __len__(self) -> int:
         return len(self._routes)
@@ -45,12 +47,14 @@ class RouteTable:
             self._heard.add(route.name if former is None else former.name)
         if former == route:
             return  # and what is here already needs no second copy
+        self.changes += 1
         self._forget_versions(former)
         self._routes[route.name] = route
         for version in route.versions:
             self._shard(version.id)[version.id] = route
 
     def drop(self, name: str) -> None:
+        self.changes += 1
         self._forget_versions(self._routes.pop(name, None))
 
     def _forget_versions(self, route: Route | None) -> None:

@@ -111,11 +111,10 @@ class Streaming:
         body: EarlyBody | None = None,
     ) -> web.StreamResponse:
         """`body`, if it was read already. Raises PlatError."""
-        admitted = await self._calls.admitted(target, request.headers.get("Authorization"))
-        route, version, who, permit, lines = admitted
+        terms, permit, lines = await self._calls.admitted(target, request.headers.get("Authorization"))
         make = self._keyed if is_keyed(request) else self._plain
-        call = make(request, target, route, version, call_id)
-        call.caller = None if who is None else who.id
+        call = make(request, target, terms.route, terms.version, call_id)
+        call.caller = None if terms.identity is None else terms.identity.id
         call.told = line_pairs(lines)
         call.permit = permit
         call.page = page

@@ -1,6 +1,8 @@
 """The limits of all functions and callers at this router: which bucket is whose. Decides only."""
 
 from collections.abc import Callable
+from math import inf
+from typing import Final
 
 from plat.feed import Route
 from plat.leasing import PERMITS
@@ -15,7 +17,18 @@ class CallLimits:
     To be kept for the next call, as long as `route` is that function's: then it looks nothing up.
     """
 
-    __slots__ = ("_function_told", "_token_told", "_told", "function", "permits", "route", "token")
+    __slots__ = (
+        "_function_told",
+        "_quick_function",
+        "_quick_token",
+        "_token_told",
+        "_told",
+        "any",
+        "function",
+        "permits",
+        "route",
+        "token",
+    )
 
     def __init__(
         self,
@@ -29,16 +42,22 @@ class CallLimits:
         self.function = function
         self.token = token
         self.permits = permits
+        self.any = function is not None or token is not None or permits is not None
+        """Whether there is a limit at all."""
+        self._quick_function = NO_LIMIT if function is None else function
+        self._quick_token = NEVER_QUIET if permits is not None else NO_LIMIT if token is None else token
         self._told = self._function_told = self._token_told = b""
+
+    def forget(self) -> None:
+        self.route = None
+        self._quick_token = NEVER_QUIET
 
     def take_quietly(self, now: float) -> bytes | None:
         """A token of each, and what the call is told. None: nothing was taken, for there is more to do.
 
         What each bucket's `take` and `told` would do, in less time: most calls with limits come this way.
         """
-        function, token = self.function, self.token
-        if function is None or token is None or self.permits is not None:
-            return None
+        function, token = self._quick_function, self._quick_token
         of_function, of_token = function.tokens, token.tokens
         if of_function <= function.quiet_above or of_token <= token.quiet_above:
             return None
@@ -51,6 +70,19 @@ class CallLimits:
             self._function_told, self._token_told = function.told, token.told
             self._told = function.told + token.told
         return self._told
+
+
+def _constant_bucket(tokens: int) -> LeasedBucket:
+    """Of no store: it has so many tokens for ever."""
+    bucket = LeasedBucket(LeaseRequests(0, 1), "", 0.0, 0.0)
+    bucket.tokens = tokens
+    bucket.until = inf
+    bucket.quiet_above = 0
+    return bucket
+
+
+NO_LIMIT: Final = _constant_bucket(1 << 60)
+NEVER_QUIET: Final = _constant_bucket(0)
 
 
 class Limiter(LeaseRequests):
@@ -79,6 +111,10 @@ class Limiter(LeaseRequests):
             if limits.token is not None or limits.permits is not None:  # else there is nothing to forget
                 self._kept[route.name, caller] = limits
         return limits
+
+    def of_anybody(self, route: Route, now: float) -> CallLimits:
+        """Of a caller without a name. `route.rate` is set."""
+        return CallLimits(route, self.of_function(route, now), None, None)
 
     def of_function(self, route: Route, now: float) -> LeasedBucket:
         """`route.rate` is set."""
@@ -167,7 +203,7 @@ class Limiter(LeaseRequests):
     def _outdate(self, key: tuple[str, str]) -> None:
         limits = self._kept.pop(key, None)
         if limits is not None:
-            limits.route = None
+            limits.forget()
 
 
 def default_burst(rate: float) -> int:

@@ -82,7 +82,7 @@ def refusal(
 def test_a_call_that_may_go_on() -> None:
     admitted = admission().admit()
     assert not isinstance(admitted, PlatError)
-    assert (admitted[0].name, admitted[1].id) == ("hello", "v1")
+    assert (admitted[0].route.name, admitted[0].version.id) == ("hello", "v1")
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_each_token_has_so_many_calls_in_flight() -> None:
     assert headers(error)["RateLimit-Policy"] == '"in-flight";q=2;qu="concurrent-requests"'
     assert refusal(asked, "Bearer other") is None
     assert not isinstance(admitted[0], PlatError)
-    permit = admitted[0][3]
+    permit = admitted[0][1]
     assert permit is not None
     permit.release(NOW)
     assert refusal(asked) is None
@@ -174,8 +174,8 @@ def test_a_token_that_was_made_with_another_shares_its_limits() -> None:
     error = refusal(asked)
     assert error is not None
     assert error.code == "too_many_in_flight"
-    assert not isinstance(admitted, PlatError) and admitted[3] is not None
-    admitted[3].release(NOW)
+    assert not isinstance(admitted, PlatError) and admitted[1] is not None
+    admitted[1].release(NOW)
     assert refusal(asked) is None
 
 
@@ -196,7 +196,7 @@ def test_a_body_over_the_limit_is_refused_by_its_length(length: int | None, refu
 def test_who_is_admitted_is_told_of_each_limit_of_rate() -> None:
     admitted = admission(rate=1.0, token_rate=5.0).admit()
     assert not isinstance(admitted, PlatError)
-    told = line_pairs(admitted[4])
+    told = line_pairs(admitted[2])
     assert [value for name, value in told if name == b"RateLimit"] == [
         b'"function";r=1',
         b'"token";r=0;t=1',
@@ -206,4 +206,4 @@ def test_who_is_admitted_is_told_of_each_limit_of_rate() -> None:
 def test_without_a_limit_of_rate_nothing_is_told() -> None:
     admitted = admission(token_max_in_flight=1).admit()
     assert not isinstance(admitted, PlatError)
-    assert admitted[4] == b""
+    assert admitted[2] == b""

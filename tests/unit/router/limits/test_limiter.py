@@ -4,6 +4,7 @@ import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
+from plat.leasing import Answer
 from router.limits.limiter import CallLimits, Limiter, default_burst
 from tests.unit.router.limits.lease_rig import START, Routers, a_route, take
 from tests.unit.router.limits.lease_story import (
@@ -153,6 +154,17 @@ def test_what_is_kept_of_a_caller_is_void_once_one_of_its_buckets_is_forgotten()
     limiter.tick(START + 100, lambda _: True)
     assert kept.route is None
     assert limiter.of_call(route, "a", START + 100).token is not kept.token
+
+
+def test_a_forgotten_bucket_that_its_tokens_reach_late_admits_nobody() -> None:
+    limiter, route = Limiter(), a_route(token_rate=1000, token_burst=1000)
+    kept = limiter.of_call(route, "a", START)
+    assert kept.token is not None
+    kept.token.ask(START, 0.0)
+    limiter.tick(START + 100, lambda _: True)
+    kept.token.settle(Answer(500, 10.0, 0.0, 0.0), START + 100, START + 100)
+    assert kept.token.take(START + 100) == 0, "there they are"
+    assert kept.take_quietly(START + 100) is None
 
 
 def slowly(limits: CallLimits, now: float) -> bytes | None:
