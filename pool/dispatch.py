@@ -108,7 +108,7 @@ class Dispatcher:
                 self._demands.asked(version, router, queued, grants_seen)
                 if queued:
                     self._announce(version)
-                    self.balance(version)
+                    self._serve_first(version)
                 elif not self._demands.outstanding(version):
                     self.scaler.wants_nothing(version)
             case Loaded(instance, ago_s):
@@ -151,8 +151,10 @@ class Dispatcher:
         if member is not None and member.state is State.DRAINING:
             self._stop_if_settled(member)
         self.scaler.stirred(version)
-        if self._granting.is_wanted(version) or self.scaler.short:
+        if self.scaler.short:
             self._freed(version)
+        elif self._granting.is_wanted(version):
+            self._serve_first(version)
 
     def _faulted(self, instance: str, reason: str, *, is_last_word: bool = False) -> None:
         """A router cannot use the instance any more: a call that is stuck in it, or nothing listens."""
@@ -280,6 +282,17 @@ class Dispatcher:
         version = self._serve(version_id)
         if version is not None:
             self._scale(version, self._table.function(version.function))
+
+    def _serve_first(self, version_id: str) -> None:
+        """As `balance`. Slots on their way to all who wait are sent before the rest is decided."""
+        version = self._serve(version_id)
+        if version is None:
+            return
+        if self._demands.outstanding(version_id) > self._ledger.coming(version_id):
+            self._scale(version, self._table.function(version.function))
+        else:
+            call_soon = asyncio.get_running_loop().call_soon
+            call_soon(call_soon, self.balance, version_id)  # the link writes in the first of the two turns
 
     def _serve(self, version_id: str) -> VersionEntry | None:
         """Bring the slots there are to where they are needed. None: there is no such version (any more)."""
