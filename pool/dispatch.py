@@ -91,6 +91,8 @@ class Dispatcher:
         )
         self._saturated_told: dict[str, float] = {}
         self._pressure_told = float("-inf")
+        self._to_balance: set[str] = set()
+        """Versions whose calls have their slots; what else to do with them is decided in a moment."""
         self.scaler = Scaler(
             table, fleet, ledger, self._demands, memory_mb=memory_mb, learned=learned, drain=self._drain
         )
@@ -290,9 +292,15 @@ class Dispatcher:
             return
         if self._demands.outstanding(version_id) > self._ledger.coming(version_id):
             self._scale(version, self._table.function(version.function))
-        else:
+            return
+        if not self._to_balance:
             call_soon = asyncio.get_running_loop().call_soon
-            call_soon(call_soon, self.balance, version_id)  # the link writes in the first of the two turns
+            call_soon(call_soon, self._balance_later)  # the link writes in the first of the two turns
+        self._to_balance.add(version_id)
+
+    def _balance_later(self) -> None:
+        versions, self._to_balance = self._to_balance, set()
+        self._balance_fairly(versions)
 
     def _serve(self, version_id: str) -> VersionEntry | None:
         """Bring the slots there are to where they are needed. None: there is no such version (any more)."""

@@ -29,6 +29,8 @@ __all__ = [
 
 FIRST_WAIT_S = 0.002
 LONGEST_WAIT_S = 0.05
+SHORT_S = 1.0
+"""That an attempt with less time had no answer says less than what came to the one before."""
 
 _HEALTH = b"GET /_plat/health HTTP/1.1\r\nHost: instance\r\nConnection: close\r\n\r\n"
 _LOAD = (
@@ -71,7 +73,7 @@ async def wait_ready(address: str, deadline: float) -> Health:
             async with asyncio.timeout(left_s):
                 return judge(await _ask(target), target)
         except TimeoutError:
-            if seen == unreachable:  # else its answers say more than the end of an attempt
+            if seen == unreachable or left_s > SHORT_S:
                 seen = "it listens, but its handler is still being loaded"
         except Unreachable:
             seen = unreachable

@@ -141,6 +141,7 @@ class Router:
                 report_at = now + REPORT_USED_S
                 self.link.report_used()
             self.link.return_idle(self._hold_s)
+            self.link.slots.close_parked(now)
             self.link.slots.forget_empty()
             self._limiter.tick(now, self.link.routes.__contains__)
             self.clients.tick(now)

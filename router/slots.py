@@ -274,13 +274,16 @@ class SlotTable:
 
     def return_idle(self, now: float, hold_s: Callable[[str], float]) -> None:
         """Give the pool what has not been used for `hold_s(version id)` seconds."""
-        self._parked.close_old(now)
         for instance in list(self._instances.values()):
             idle_s = now - instance.last_used
             if instance.loading:
                 continue
             if not instance.in_use and instance.free and idle_s >= hold_s(instance.version.id):
                 self._give_back(instance, instance.free, now, park=False)
+
+    def close_parked(self, now: float) -> None:
+        """Connections that were kept for long enough."""
+        self._parked.close_old(now)
 
     def forget_empty(self) -> None:
         """Versions without instance, waiter or call: they are made anew when one comes."""

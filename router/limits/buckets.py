@@ -28,7 +28,7 @@ SMALL_BURST: Final = 8
 """Below either nothing is leased ahead: no token lies at one router while another refuses a call for it."""
 
 WAIT_S: Final = 0.05
-"""A call of a small limit waits this long for a token that is due, instead of being refused."""
+"""A call waits this long for a token that is due, instead of being refused; not if calls come faster."""
 
 WAITERS_LIMIT: Final = 1000
 """Calls that may wait for the first word of one limit's store."""
@@ -239,7 +239,7 @@ class LeasedBucket:
         self._tell_anew()
 
     def end_share(self, now: float) -> bool:
-        """The store is back. Whether it has to be told something: its answer ends the share, or not."""
+        """Unless its time is not over, or the store has yet to be told of it. Returns the latter."""
         if now >= self._share_until and not self._unpaid:
             self._share.end()
         return self._unpaid
@@ -311,9 +311,9 @@ class LeasedBucket:
         self._refused = 0
         self._settled_at = now
         self._low = _ALWAYS if self.is_small else max(1, self.tokens // 2)
+        self._note_forgotten(answer.forgotten_s, sent_at, now)
         if self._unpaid_sent:
             self._unpaid = self._unpaid_sent = False
-        self._note_forgotten(answer.forgotten_s, sent_at, now)
 
     def unheard(self) -> None:
         """No answer came: the next call may ask again."""
@@ -325,6 +325,7 @@ class LeasedBucket:
 
     def _note_forgotten(self, forgotten_s: float, sent_at: float, now: float) -> None:
         if forgotten_s > 0:
+            self.end_share(now)
             self.begin_share(now)
             self._share_until = sent_at + forgotten_s
         else:

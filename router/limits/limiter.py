@@ -170,6 +170,8 @@ class Limiter(LeaseRequests):
         """The store does not answer: who waits for it gets what this router may give."""
         if self.away_since < 0:
             self.away_since = now
+            for bucket in self.buckets():
+                bucket.end_share(now)  # of the last time, where no call came since
         for bucket in self.buckets():
             bucket.begin_share(now)
             bucket.resume_waiters(now)

@@ -8,6 +8,7 @@ from plat.errors import PlatError
 from plat.feed import (
     Demand,
     Faulted,
+    FunctionEntry,
     Gone,
     Grant,
     Held,
@@ -19,10 +20,12 @@ from plat.feed import (
     RoutesPart,
     StartFailed,
     TokensPart,
+    VersionEntry,
 )
 from pool.away import GRACE_S
-from pool.dispatch import DRAIN_MARGIN_S
+from pool.dispatch import DRAIN_MARGIN_S, WEIGHED_S
 from pool.lifecycle import State
+from pool.scaling import Decision
 from tests.unit.pool.rig import Clock, Rig, V, connect, function, granted, settle, states, told
 
 
@@ -64,6 +67,35 @@ async def test_the_first_that_waits_is_announced_to_a_warm_instance_before_one_i
     assert seen == [0], "another is started, but who waits has one"
     rig.hear("r1", Demand("nothing-1", 1, 0, rig.seen("r1")))
     assert seen == [0]
+
+
+async def test_slots_on_their_way_are_sent_before_the_rest_is_decided_and_that_once(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = function(maximum=1)
+    rig.table.put(entry)
+    rig.dispatcher.function_put(entry)
+    (grant,) = await granted(rig)
+    connect(rig, "r2")
+    await asyncio.sleep(2 * WEIGHED_S)
+    scale, decided = rig.dispatcher.scaler.scale, list[str]()
+
+    def noted(version: VersionEntry, of: FunctionEntry | None) -> Decision:
+        decided.append(version.id)
+        return scale(version, of)
+
+    monkeypatch.setattr(rig.dispatcher.scaler, "scale", noted)
+    for _ in range(3):
+        rig.hear("r2", Demand(V, 1, 0, rig.seen("r2")))
+    assert (told(rig, Reclaim), decided) == ([Reclaim(grant.instance, 1)], [])
+    await settle()
+    assert decided == [V]
+    rig.hear("r1", Returned(grant.instance, 1, 0.0))
+    assert (len(told(rig, Grant, "r2")), decided) == (1, [V])
+    await settle()
+    assert decided == [V, V]
+    rig.hear("r2", Demand(V, 2, 0, rig.seen("r2")))
+    assert decided == [V, V, V], "they lack slots: that is decided at once"
 
 
 async def test_as_many_as_wait_up_to_the_maximum(rig: Rig) -> None:

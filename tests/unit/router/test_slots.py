@@ -356,7 +356,7 @@ def test_the_connection_that_is_kept_is_closed(table: SlotTable, end: str) -> No
     assert not connection.closed
     match end:
         case "time passes":
-            table.return_idle(NOW + PARKED_S, lambda _: 1e9)
+            table.close_parked(NOW + PARKED_S)
         case "instance ends":
             table.drop("a")
         case _:

@@ -49,6 +49,20 @@ CUT_AND_HEARD_AGAIN = [
 ]
 """Stories that a wrong rule fails in, and that are rarely drawn."""
 
+
+def a_second_loss(what: str) -> list[Chapter]:
+    """The first router has no call after the first one, so that nothing tells it that its part has ended."""
+    return [
+        Chapter("calls", 0, 64, 0b11, MODERATE),
+        Chapter("store dies", 0, 100, 0b11, 0.5),
+        Chapter("store starts", 0, 30, 0b11, 0.5),
+        Chapter("calls", 0, 200, 0b10, 0.1),
+        Chapter("calls", 0, 4, 0b10, FLOOD),
+        Chapter(what, 0, 1, 0b10, FLOOD),
+        Chapter("calls", 0, 36, 0b11, FLOOD),
+    ]
+
+
 HEARD_TOO_EARLY = [
     Chapter("slow", 0, 1, ALL, MODERATE),
     Chapter("calls", 0, 32, ALL, MODERATE),
@@ -72,6 +86,8 @@ HEARD_TOO_EARLY = [
 @given(counts, rates, bursts, stories([*OF_ROUTERS, *OF_THE_STORE]))
 @example(2, 12.0, 8, SPENT_WHILE_ASKED)
 @example(2, 12.0, 8, HELD_AND_THEN_SPENT)
+@example(2, 12.0, 40, a_second_loss("store dies"))
+@example(2, 12.0, 40, a_second_loss("store forgets"))
 def test_never_more_than_the_limit_whoever_dies(
     count: int, rate: float, burst: int, story: list[Chapter]
 ) -> None:
