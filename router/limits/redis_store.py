@@ -121,12 +121,15 @@ def client_of(url: str) -> Client:
     try:
         match scheme.partition("+")[2]:
             case "sentinel":
-                return _by_sentinel(url, options)
+                client = _by_sentinel(url, options)
             case "cluster":
                 return _by_cluster(url, options)
             case _:
-                return Redis.from_url(url, **options)
-    except ValueError as error:
+                client = Redis.from_url(url, **options)
+        # Raises TypeError for an option that there is not.
+        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        return client
+    except (ValueError, TypeError) as error:
         raise StoreError(f"redis_url cannot be read: {error}") from error
 
 
@@ -151,7 +154,7 @@ def _by_sentinel(url: str, options: dict[str, Any]) -> Redis:
     sentinel_password = given.pop("sentinel_password", None)
     tls = {name: value for name, value in given.items() if name.startswith("ssl")}
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
-        hosts, sentinel_kwargs={**options, **tls, "password": sentinel_password}, **options, **given
+        hosts, sentinel_kwargs={**options, **tls, "password": sentinel_password}, **{**options, **given}
     )
     client: Redis = sentinel.master_for(service, db=int(database or 0))
     return client
@@ -161,7 +164,7 @@ def _by_cluster(url: str, options: dict[str, Any]) -> RedisCluster:
     """`redis+cluster://[user:password@]host[:port],...`: any of its nodes."""
     hosts, _, given = _several(url, _REDIS_PORT)
     given.pop("connection_class", None)
-    return RedisCluster(startup_nodes=[ClusterNode(*each) for each in hosts], **options, **given)
+    return RedisCluster(startup_nodes=[ClusterNode(*each) for each in hosts], **{**options, **given})
 
 
 def _several(url: str, default_port: int) -> tuple[list[tuple[str, int]], str, dict[str, Any]]:

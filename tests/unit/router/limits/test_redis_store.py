@@ -53,6 +53,18 @@ def test_a_cluster(scheme: str) -> None:
     assert {node.connection_kwargs["password"] for node in nodes} == {"secret"}
 
 
+@pytest.mark.parametrize("start", ["redis://one", "redis+sentinel://one/main", "redis+cluster://one"])
+def test_options_of_the_url_take_the_place_of_ours(start: str) -> None:
+    client = client_of(f"{start}?socket_timeout=0.25")
+    if isinstance(client, RedisCluster):
+        given = next(iter(client.nodes_manager.startup_nodes.values())).connection_kwargs
+    else:
+        given = client.connection_pool.connection_kwargs
+    assert given["socket_timeout"] == 0.25
+    with pytest.raises(StoreError, match="nonsense"):
+        client_of(f"{start}?nonsense=1")
+
+
 @pytest.mark.parametrize(
     "url",
     ["", "example.org", "http://example.org", "redis://host:port", "redis+sentinel://one,two", "redis+x://a"],
