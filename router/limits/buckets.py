@@ -65,6 +65,8 @@ class LeaseRequests:
         """Those that have something to say to the store."""
         self.wake: Callable[[float], None] = _nobody
         """Told when there is something to say at that time."""
+        self.resume_first_at: Callable[[LeasedBucket, float], None] = _nobody_resumes
+        """Told that the first waiter of a bucket, whichever it is then, is to be resumed at that time."""
 
     def wants(self, bucket: "LeasedBucket", at: float) -> None:
         bucket.asked_at = at
@@ -83,7 +85,7 @@ class LeasedBucket:
         "_refused",
         "_refused_at",
         "_requests",
-        "_scarce",
+        "_scarce_until",
         "_sent_held",
         "_sent_tokens",
         "_settled_at",
@@ -147,8 +149,8 @@ class LeasedBucket:
         self._sent_tokens = 0
         self._sent_held = 0
         self._wanted = 0
-        self._scarce = False
-        """Whether the store had less than was wanted when it last spoke."""
+        self._scarce_until = 0.0
+        """Calls came faster than tokens of late; forgotten then, unless they still do."""
         self._known_at = known_at
         self._unpaid = False
         self._unpaid_sent = False
@@ -220,8 +222,8 @@ class LeasedBucket:
         return WAIT
 
     def _is_scarce(self, now: float) -> bool:
-        """Whether calls come faster than tokens: then none waits for the store's next word."""
-        return self._scarce and now < self._settled_at + AHEAD_S and not self.is_small
+        """Whether calls come faster than tokens: then none waits for one."""
+        return now < self._scarce_until and not self.is_small
 
     @property
     def is_small(self) -> bool:
@@ -249,10 +251,16 @@ class LeasedBucket:
         if self.closed:
             return max(AWAY_RETRY_S, self._share_until - now)
         self._share.begin(self._requests.away_since)  # of a bucket made since then
-        wait_s = self._share.take(self.rate, self.burst, self._requests.part, self._requests.parts, now)
+        requests, waiting = self._requests, len(self.waiters)
+        wait_s = self._share.take(self.rate, self.burst, requests.part, requests.parts, now, waiting)
         if not wait_s:
             self._unpaid = self._unpaid or now >= self._share_until
-        return wait_s
+            return 0.0
+        if wait_s > WAIT_S or self._is_scarce(now):
+            self._scarce_until = now + AHEAD_S
+            return wait_s
+        requests.resume_first_at(self, now + wait_s)
+        return WAIT
 
     # --- the store
 
@@ -306,7 +314,8 @@ class LeasedBucket:
         self.left = int(answer.left)
         self._tell_anew()
         self.due = now + answer.wait_s if not self.tokens else 0.0
-        self._scarce = answer.lease - self._sent_held < self._wanted and answer.wait_s > 0
+        lacks = answer.lease - self._sent_held < self._wanted and answer.wait_s > 0
+        self._scarce_until = now + AHEAD_S if lacks and not answer.forgotten_s else 0.0
         self._base = self.tokens
         self._refused = 0
         self._settled_at = now
@@ -338,6 +347,11 @@ class LeasedBucket:
         for waiter in waiting:
             waiter.resume(now)
 
+    def resume_first(self, now: float) -> None:
+        """The others wait for later tokens."""
+        if self.waiters:
+            self.waiters.popleft().resume(now)
+
     def leave(self, waiter: Waiter) -> None:
         if waiter in self.waiters:
             self.waiters.remove(waiter)
@@ -360,3 +374,7 @@ class LeasedBucket:
 
 def _nobody(at: float) -> None:
     """Nobody fetches tokens: there is no store yet."""
+
+
+def _nobody_resumes(bucket: LeasedBucket, at: float) -> None:
+    """A store that is not there yet cannot be away."""

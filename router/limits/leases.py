@@ -28,6 +28,9 @@ BUCKETS_A_REQUEST = 500
 """All that are due, unless they are more; the rest is next. So many take Redis 0.1 s on two busy cores, a
 tenth of `TIMEOUT_S`, and the router 30 ms in which it does nothing else. Larger requests save nothing."""
 
+TIMER_S = 0.001
+"""uvloop's timers are in whole milliseconds: one may be early by about so much, and a shorter one is none."""
+
 RETRY_S = (0.05, 0.5)
 """First and longest wait between attempts to reach it; less than a lease lives, so that all routers are back
 before new leases begin."""
@@ -68,6 +71,7 @@ class Leasing:
         """When the next request goes; somebody who wants one earlier sets `_woken`."""
         self._woken = asyncio.Event()
         limiter.wake = self._wake
+        limiter.resume_first_at = self._resume_first_at
 
     async def run(self) -> None:
         """For ever. The first request asks for nothing: it opens the connection."""
@@ -158,3 +162,14 @@ class Leasing:
     def _wake(self, at: float) -> None:
         if at < self._planned and self._sent_at + TICK_S < self._planned:
             self._woken.set()
+
+    def _resume_first_at(self, bucket: LeasedBucket, at: float) -> None:
+        wait_s = max(at - self._clock(), TIMER_S)
+        asyncio.get_running_loop().call_later(wait_s, self._resume_first, bucket, at)
+
+    def _resume_first(self, bucket: LeasedBucket, at: float) -> None:
+        now = self._clock()
+        if now < at:
+            self._resume_first_at(bucket, at)
+        else:
+            bucket.resume_first(now)

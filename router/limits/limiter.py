@@ -168,11 +168,11 @@ class Limiter(LeaseRequests):
 
     def went_away(self, now: float) -> None:
         """The store does not answer: who waits for it gets what this router may give."""
-        if self.away_since < 0:
-            self.away_since = now
-            for bucket in self.buckets():
-                bucket.end_share(now)  # of the last time, where no call came since
+        if self.away_since >= 0:
+            return
+        self.away_since = now
         for bucket in self.buckets():
+            bucket.end_share(now)  # of the last time, where no call came since
             bucket.begin_share(now)
             bucket.resume_waiters(now)
 

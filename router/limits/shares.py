@@ -44,8 +44,11 @@ class Share:
         """What router `part` of `parts` may have of `amount`."""
         return local_share(amount, part, parts, self._offset)
 
-    def take(self, rate: float, burst: int, part: int, parts: int, now: float) -> float:
-        """0: admitted. More: refused, with the seconds until it is worth another try."""
+    def take(self, rate: float, burst: int, part: int, parts: int, now: float, waiting: int = 0) -> float:
+        """0: admitted. More: not now, with the seconds until it is worth another try.
+
+        `waiting`: so many others wait for the next tokens; what is here already is anybody's.
+        """
         leases_end = self._began_at + LEASE_TTL_S
         whole, never_leased = self.part_of(burst, part, parts), self.part_of(burst // RESERVE, part, parts)
         mine = rate * whole / burst
@@ -58,7 +61,7 @@ class Share:
             return 0.0
         if now < leases_end and not never_leased:
             return leases_end - now
-        return (1 - self._tokens) / mine if mine else AWAY_RETRY_S
+        return (1 + waiting - self._tokens) / mine if mine else AWAY_RETRY_S
 
     def _fill(self, rate: float, most: int, until: float) -> None:
         self._tokens = min(float(most), self._tokens + max(0.0, until - self._at) * rate)

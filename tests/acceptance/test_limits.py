@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from plat.leasing import LEASE_TTL_S
 from tests.acceptance.platform import Platform, platform
 from tests.integration.redis_server import RedisServer
 
@@ -153,6 +154,28 @@ def test_a_token_made_with_another_shares_its_rate(plat: Platform) -> None:
     plat.wait_for(lambda: metric(plat, "plat_limiter_up") == 2)
     answers = [*calls(plat, "family", 8, first), *calls(plat, "family", 8, child)]
     assert statuses(answers).count(200) == 3
+
+
+def test_who_is_far_under_the_limit_does_not_notice_that_the_pool_dies(plat: Platform) -> None:
+    plat.deploy("under", HELLO, "[limits]\nrate = 500\n[scale]\nmin = 1")
+    assert call(plat, "under").status == 200
+    over = threading.Event()
+    answers: list[Answer] = []
+
+    def run() -> None:
+        while not over.wait(0.05):
+            answers.append(call(plat, "under"))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    for _ in range(2):
+        plat.kill("core")
+        plat.wait_for(lambda: metric(plat, "plat_limiter_up") == 2)
+        time.sleep(LEASE_TTL_S)  # parts are used until then
+    over.set()
+    thread.join()
+    assert len(answers) > 20
+    assert set(statuses(answers)) == {200}
 
 
 def test_calls_in_flight_over_all_routers(plat: Platform) -> None:

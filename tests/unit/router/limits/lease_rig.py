@@ -35,12 +35,27 @@ def a_route(
     )
 
 
+class Resumes:
+    """Of the first waiters of a limiter's buckets, each when its token is due."""
+
+    def __init__(self, limiter: Limiter) -> None:
+        self._due: list[tuple[float, LeasedBucket]] = []
+        limiter.resume_first_at = lambda bucket, at: self._due.append((at, bucket))
+
+    def __call__(self, now: float) -> None:
+        due = [(at, bucket) for at, bucket in self._due if at <= now]
+        self._due = [(at, bucket) for at, bucket in self._due if at > now]
+        for _, bucket in due:
+            bucket.resume_first(now)
+
+
 class Routers:
     """`exchange` is what `router.limits.leases` does, in no time."""
 
     def __init__(self, count: int = 1, since: float = float("-inf")) -> None:
         self.store = Buckets(since)
         self.limiters = [Limiter(part, count) for part in range(count)]
+        self._resumes = [Resumes(limiter) for limiter in self.limiters]
         self.numbers = [0] * count
         self.away = False
         self.asks: list[Ask] = []
@@ -53,6 +68,7 @@ class Routers:
                 del limiter.wanting[bucket.key]
             if due or limiter.away_since >= 0:
                 self._exchange(part, limiter, due, now)
+            self._resumes[part](now)
 
     def _exchange(self, part: int, limiter: Limiter, due: list[LeasedBucket], now: float) -> None:
         asks = [bucket.ask(now, 0.0) for bucket in due]

@@ -12,7 +12,7 @@ from plat.feed import Route
 from plat.leasing import Answer, Ask, Buckets
 from router.limits.buckets import WAIT, LeasedBucket
 from router.limits.limiter import Limiter
-from tests.unit.router.limits.lease_rig import START, a_route
+from tests.unit.router.limits.lease_rig import START, Resumes, a_route
 
 STEP_S = 1 / 32
 RETRY_S = 0.5
@@ -82,6 +82,7 @@ class Router:
     def __init__(self, name: str, part: int, parts: int) -> None:
         self.name, self.part = name, part
         self.limiter = Limiter(part, parts)
+        self.resume = Resumes(self.limiter)
         self.delay_s = 0.0
         self.is_cut = self.was_cut = self.is_dead = False
         self.parted_at = 0.0
@@ -216,6 +217,7 @@ class World:
                 Call(router, self).resume(self.now)
             router.step(self._store, self.now)
             router.limiter.tick(self.now, lambda _: True)
+            router.resume(self.now)
         self.now += STEP_S
 
 

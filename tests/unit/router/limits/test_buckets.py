@@ -1,11 +1,9 @@
 """What a bucket says to a call: by tokens that it has leased."""
 
-from math import inf
-
 import pytest
 
 from plat.feed import Route
-from plat.leasing import LEASE_TTL_S, RESERVE, Answer
+from plat.leasing import LEASE_TTL_S, RESERVE, Answer, Buckets
 from router.limits.buckets import AHEAD_S, HOLD_S, IDLE_S, PLENTY_AHEAD_S
 from tests.unit.router.limits.lease_rig import START, Call, Routers, a_route, admitted, check, flood
 
@@ -124,12 +122,15 @@ def test_a_lease_in_use_is_renewed_before_it_ends() -> None:
 def leave(routers: Routers, route: Route) -> float:
     """All is spent, and then the store does not answer."""
     flood(routers, route, seconds=1, pace=1000)
+    lose_store(routers, route, START + 1)
+    return START + 1
+
+
+def lose_store(routers: Routers, route: Route, now: float) -> None:
     routers.away = True
-    now = START + 1
     for limiter in routers.limiters:
         limiter.wants(limiter.of_function(route, now), now)
     routers.exchange(now)
-    return now
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
@@ -175,34 +176,70 @@ def test_what_was_admitted_meanwhile_is_told_when_the_store_is_back() -> None:
 @pytest.mark.parametrize("away_s", [0.7, 1.5, 4])
 @pytest.mark.parametrize("after_s", [0.0, 0.013, 0.2, 0.299])
 @pytest.mark.parametrize("count", [1, 2, 4])
-def test_who_is_far_under_the_limit_does_not_notice_that_the_store_is_back(
+def test_who_is_far_under_the_limit_notices_neither_that_the_store_goes_nor_that_it_is_back(
     count: int, after_s: float, away_s: float
 ) -> None:
-    """A call at each router each 0.3 s. One that finds an empty part may be refused, no later one."""
-    routers, route = Routers(count), a_route(40, 40)
+    """A call at each router each 0.3 s. A token of a router's part is due in 42 ms."""
+    routers, route = Routers(count), a_route(24 * count, 24 * count)
     away_from = START + 1
     back_at = away_from + away_s + after_s
-    calls: list[list[Call]] = [[] for _ in range(count)]
-    admits_alone_from = [inf] * count
+    calls: list[Call] = []
     for step in range(10_000):
         now = START + step / 1000
         routers.away = away_from <= now < back_at
         for part, limiter in enumerate(routers.limiters):
             if step % 300 == part * 75:
-                bucket = limiter.of_function(route, now)
-                tokens = bucket.tokens
-                call = Call(routers, route, part).begin(now)
-                calls[part].append(call)
-                if call.outcome == 0 and bucket.tokens == tokens:
-                    admits_alone_from[part] = min(admits_alone_from[part], now)
+                calls.append(Call(routers, route, part).begin(now))
             if step % 100 == 0:
                 limiter.tick(now, lambda _: True)
         routers.exchange(now)
-    for part, those in enumerate(calls):
-        refused = [call.at for call in those if call.outcome != 0]
-        assert len(those) >= 33
-        assert len(refused) <= 1
-        assert all(at <= admits_alone_from[part] for at in refused)
+    assert len(calls) >= 33 * count
+    assert all(call.outcome == 0 for call in calls)
+
+
+@pytest.mark.parametrize("forgets_at", [0, 2000])
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_who_is_far_under_the_limit_does_not_notice_that_the_store_has_lost_its_memory(
+    count: int, forgets_at: int
+) -> None:
+    routers, route = Routers(count), a_route(24 * count, 24 * count)
+    calls: list[Call] = []
+    for step in range(6000):
+        now = START + step / 1000
+        if step == forgets_at:
+            routers.store = Buckets(now)
+        for part, limiter in enumerate(routers.limiters):
+            if step % 300 == part * 75:
+                calls.append(Call(routers, route, part).begin(now))
+            if step % 100 == 0:
+                limiter.tick(now, lambda _: True)
+        routers.exchange(now)
+    assert len(calls) >= 20 * count
+    assert all(call.outcome == 0 for call in calls)
+
+
+def test_calls_wait_in_turn_for_tokens_of_a_part_and_no_more_than_are_due_soon() -> None:
+    routers, route = Routers(), a_route(100, 100)
+    lose_store(routers, route, START)
+    calls = [Call(routers, route).begin(START) for _ in range(8)]
+    assert [call.outcome for call in calls] == [None] * 5 + [pytest.approx(0.06)] * 3
+    for step in range(1, 51):
+        routers.exchange(START + step / 1000)
+    assert [round(call.at - START, 3) for call in calls[:5]] == [0.01, 0.02, 0.03, 0.04, 0.05]
+    assert admitted(calls) == [call.at for call in calls[:5]]
+
+
+def test_where_calls_come_faster_than_a_part_fills_none_waits_for_a_token() -> None:
+    routers, route = Routers(), a_route(100, 100)
+    lose_store(routers, route, START)
+    calls = []
+    for step in range(500):
+        calls.append(Call(routers, route).begin(START + step / 1000))
+        routers.exchange(START + step / 1000)
+    assert len(admitted(calls)) == pytest.approx(50, abs=1)
+    begun = [START + step / 1000 for step in range(500)]
+    late = [call.at - at for call, at in zip(calls, begun, strict=True) if call.at - at > 1e-6]
+    assert len(late) == pytest.approx(5, abs=1)
 
 
 @pytest.mark.parametrize(("pace", "ahead_s"), [(100, PLENTY_AHEAD_S), (2000, AHEAD_S)])
