@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
-import aiohttp
 import msgspec
 import uvloop
 from aiohttp import web
@@ -39,6 +38,7 @@ from plat.feed import (
     whole_table,
 )
 from plat.leasing import Buckets
+from plat.link import Link, accept
 from plat.parts import PACE_S
 from plat.tasks import cancel, spawn
 from plat.web import start_site
@@ -133,12 +133,12 @@ def routes(fixture: Fixture) -> Iterator[Route]:
     yield from map(route, fixture.functions)
 
 
-async def tell(socket: web.WebSocketResponse, fixture: Fixture, table: Sequence[Route]) -> None:
+async def tell(link: Link, fixture: Fixture, table: Sequence[Route]) -> None:
     """Once, or for ever. How long each time took goes to standard output: "told in SECONDS"."""
     while True:
         began = time.monotonic()
         for part in whole_table(tokens(fixture), table):
-            await socket.send_bytes(encode(part))
+            link.send(encode(part))
             await asyncio.sleep(PACE_S)
         print(f"told in {time.monotonic() - began:.4f}", flush=True)
         if fixture.again_s is None:
@@ -149,17 +149,22 @@ async def tell(socket: web.WebSocketResponse, fixture: Fixture, table: Sequence[
 def application(fixture: Fixture) -> web.Application:
     table = list(routes(fixture))
 
-    async def feed(request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(max_msg_size=0)
-        await socket.prepare(request)
-        telling = spawn(tell(socket, fixture, table), "tell")
+    async def feed(request: web.Request) -> web.StreamResponse:
         ledger = Ledger(fixture.functions)
-        async for message in socket:
-            if message.type is aiohttp.WSMsgType.BINARY:
-                for answer in ledger.answer(decode_from_router(message.data)):
-                    await socket.send_bytes(encode(answer))
-        await cancel(telling)
-        return socket
+
+        def hear(data: bytes) -> None:
+            message = decode_from_router(data)
+            if isinstance(message, Hello):
+                telling.append(spawn(tell(link, fixture, table), "tell"))
+            for answer in ledger.answer(message):
+                link.send(encode(answer))
+
+        link = Link(hear)
+        telling: list[asyncio.Task[None]] = []
+        try:
+            return await accept(request, link)
+        finally:
+            await cancel(*telling)
 
     app = web.Application()
     app.router.add_get("/feed", feed)

@@ -1,11 +1,10 @@
-"""The pool's two links: the WebSocket that routers connect to, and the one to control.
+"""The pool's two links: the one that routers open, and the WebSocket to control.
 
 Both carry the messages of `plat.feed`; what they mean is `dispatch`'s business.
 """
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 
 import aiohttp
@@ -22,6 +21,7 @@ from plat.feed import (
     decode_from_router,
     encode,
 )
+from plat.link import Link, accept
 from plat.logs import get_logger
 from plat.parts import PACE_S
 from plat.tasks import cancel, spawn
@@ -32,127 +32,94 @@ log = get_logger(__name__)
 
 RECONNECT_S = (0.02, 1.0)
 
-OUTBOX_LIMIT = 100_000
-"""Messages a router may lag behind; one that lags more is cut off, and begins anew."""
-
-
-class _Link:
-    """What one connection of a router has not been sent yet: messages, and the rest of a table."""
-
-    def __init__(self, transport: asyncio.Transport | None) -> None:
-        self._outbox: deque[bytes] = deque()
-        self._table: Iterator[ToRouter] | None = None
-        self._filled = asyncio.Event()
-        self._transport = transport
-
-    @property
-    def is_full(self) -> bool:
-        return len(self._outbox) >= OUTBOX_LIMIT
-
-    def put(self, data: bytes) -> None:
-        self._outbox.append(data)
-        self._filled.set()
-
-    def put_table(self, messages: Iterator[ToRouter]) -> None:
-        self._table = messages
-        self._filled.set()
-
-    async def take(self) -> bytes:
-        """The oldest message; while none waits, the next of the table, made as late as that."""
-        while not self._outbox:
-            if self._table is None:
-                self._filled.clear()
-                await self._filled.wait()
-            else:
-                await asyncio.sleep(PACE_S)
-                self._go_on()
-        return self._outbox.popleft()
-
-    def _go_on(self) -> None:
-        if self._outbox or self._table is None:
-            return
-        message = next(self._table, None)
-        if message is None:
-            self._table = None
-        else:
-            self._outbox.append(encode(message))
-
-    def cut(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+BACKLOG_LIMIT = 1 << 24
+"""Bytes a router may lag behind; one that lags more is cut off, and begins anew."""
 
 
 class RouterLinks:
     """The connected routers, by name. Of two connections of one router the newer is the one."""
 
     def __init__(self) -> None:
-        self._links: dict[str, _Link] = {}
+        self._routers: dict[str, _Connection] = {}
         self.received: Callable[[str, FromRouter], None] | None = None
         self.away: Callable[[str], None] | None = None
 
     def names(self) -> list[str]:
-        return list(self._links)
+        return list(self._routers)
 
     def send(self, router: str, message: ToRouter) -> None:
         """In order, without waiting. A router that is away hears everything anew when it is back."""
-        link = self._links.get(router)
-        if link is None:
+        connection = self._routers.get(router)
+        if connection is None:
             return
-        if link.is_full:
+        if connection.link.backlog > BACKLOG_LIMIT:
             log.error("router lags too far behind; cutting it off", router=router)
-            link.cut()
+            connection.link.cut()
         else:
-            link.put(encode(message))
+            connection.link.send(encode(message))
 
     def send_table(self, router: str, messages: Iterator[ToRouter]) -> None:
         """A table of any length, message by message as fast as the router takes it; others overtake it.
 
         Each is made when all messages before it have left: what it says is newer than they are.
         """
-        link = self._links.get(router)
-        if link is not None:
-            link.put_table(messages)
+        connection = self._routers.get(router)
+        if connection is not None:
+            connection.send_table(messages)
 
-    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+    async def serve(self, request: web.Request) -> web.StreamResponse:
         """One router, from its Hello until its connection ends."""
-        socket = web.WebSocketResponse(heartbeat=10, max_msg_size=0)
-        await socket.prepare(request)
-        hello = decode_from_router(await socket.receive_bytes())
-        if not isinstance(hello, Hello):
-            raise web.HTTPBadRequest(text="the first message must be Hello")
-        link = self._links[hello.router] = _Link(request.transport)
-        sender = spawn(_send_all(socket, link), f"send to {hello.router}")
-        log.info("router connected", router=hello.router, instances=len(hello.held))
+        connection = _Connection(self._hear)
         try:
-            self._deliver(hello.router, hello)
-            async for message in socket:
-                if self._links[hello.router] is not link:
-                    break  # its Hello over the newer connection says more than what it sent over this one
-                if message.type is aiohttp.WSMsgType.BINARY:
-                    self._deliver(hello.router, decode_from_router(message.data))
+            return await accept(request, connection.link)
         finally:
-            await cancel(sender)
-            if self._links[hello.router] is link:
-                self._ended(hello.router)
-        return socket
+            self._ended(connection)
 
-    def _ended(self, router: str) -> None:
-        del self._links[router]
-        log.info("router disconnected", router=router)
-        if self.away is not None:
-            self.away(router)
-
-    def _deliver(self, router: str, message: FromRouter) -> None:
+    def _hear(self, connection: "_Connection", message: FromRouter) -> None:
+        if isinstance(message, Hello):
+            connection.router = message.router
+            self._routers[message.router] = connection
+            log.info("router connected", router=message.router, instances=len(message.held))
+        elif self._routers.get(connection.router) is not connection:
+            connection.link.cut()  # its Hello over the newer one says more than what it sent over this
+            return
         if self.received is not None:
-            self.received(router, message)
+            self.received(connection.router, message)
+
+    def _ended(self, connection: "_Connection") -> None:
+        if self._routers.get(connection.router) is not connection:
+            return
+        del self._routers[connection.router]
+        log.info("router disconnected", router=connection.router)
+        if self.away is not None:
+            self.away(connection.router)
 
 
-async def _send_all(socket: web.WebSocketResponse, link: _Link) -> None:
-    try:
-        while True:
-            await socket.send_bytes(await link.take())
-    except ConnectionError:
-        return  # the receiving side sees the end too, and cleans up
+class _Connection:
+    """One connection of a router, whose name its Hello says."""
+
+    def __init__(self, heard: Callable[["_Connection", FromRouter], None]) -> None:
+        self.link = Link(lambda data: heard(self, decode_from_router(data)))
+        self.router = ""
+        self._table: Iterator[ToRouter] = iter(())
+        self._pacing: asyncio.TimerHandle | None = None
+
+    def send_table(self, messages: Iterator[ToRouter]) -> None:
+        """Instead of the rest of the one before."""
+        self._table = messages
+        if self._pacing is None:
+            self._pacing = asyncio.get_running_loop().call_later(PACE_S, self._go_on)
+
+    def _go_on(self) -> None:
+        self._pacing = None
+        if not self.link.is_open:
+            return
+        if not self.link.backlog:
+            message = next(self._table, None)
+            if message is None:
+                return
+            self.link.send(encode(message))
+        self._pacing = asyncio.get_running_loop().call_later(PACE_S, self._go_on)
 
 
 async def follow_control(

@@ -5,11 +5,7 @@ While the pool is away the router goes on with the routes and the slots it has.
 
 import asyncio
 import random
-from collections import deque
-from collections.abc import Callable
-
-import aiohttp
-import msgspec
+from collections.abc import Callable, Iterator
 
 from plat.address import Address
 from plat.errors import PlatError
@@ -42,9 +38,8 @@ from plat.feed import (
     encode,
 )
 from plat.idempotency import Renew
+from plat.link import Link, connect
 from plat.logs import get_logger
-from plat.tasks import spawn
-from plat.web import session_for
 from router.access.identity import Identities
 from router.routes import RouteTable
 from router.slots import InstanceSlots, SlotTable, VersionSlots
@@ -93,8 +88,9 @@ class PoolLink:
         self._router = router
         self._address = address
         self._clock = clock
-        self._outbox: deque[FromRouter] = deque()
-        self._filled = asyncio.Event()
+        self._link: Link | None = None
+        self._faults: list[Faulted] = []
+        """Of which no pool has been told yet."""
         self._untold: dict[str, VersionSlots] = {}
         """Whose demand is sent at the end of this turn of the loop."""
         self._flush: asyncio.Handle | None = None
@@ -161,64 +157,52 @@ class PoolLink:
 
     async def run(self) -> None:
         wait_s = RECONNECT_S[0]
-        async with session_for(self._address) as session:
-            while True:
-                try:
-                    async with session.ws_connect("/feed", max_msg_size=0, heartbeat=10) as socket:
-                        await self._converse(socket)
-                        wait_s = RECONNECT_S[0]
-                except (aiohttp.ClientError, OSError, msgspec.MsgspecError) as error:
-                    log.debug("pool is away", detail=str(error))
-                finally:
-                    self._disconnected()
-                await asyncio.sleep(wait_s * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
-                wait_s = min(wait_s * 2, RECONNECT_S[1])
+        while True:
+            link = Link(self._hear)
+            try:
+                await connect(self._address, "/feed", link)
+                self._connected(link)
+                await link.closed.wait()
+                wait_s = RECONNECT_S[0]
+            except OSError as error:
+                log.debug("pool is away", detail=str(error))
+            finally:
+                link.close()
+                self._disconnected()
+            await asyncio.sleep(wait_s * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
+            wait_s = min(wait_s * 2, RECONNECT_S[1])
 
-    async def _converse(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def _connected(self, link: Link) -> None:
+        """From here on every change is told."""
         self.slots.forget_debts()
         self.slots.forget_promises()
         self._grants_seen = 0
-        # From here on every change is told: what happens while Hello is being sent follows it.
-        self._outbox.appendleft(Hello(self._router, self.slots.held(), self.was_leased(), self.claims()))
+        self._link = link
         self.connected = True
         self.met.set()
+        self._send(Hello(self._router, self.slots.held(), self.was_leased(), self.claims()))
+        faults, self._faults = self._faults, []
+        for fault in faults:
+            self._send(fault)
         self._told.clear()
         self._changed.clear()
         for version in self.slots.versions():
             if version.waiting:
                 self._demand_changed(version)
-        sender = spawn(self._send_all(socket), "pool link sender")
-        try:
-            async for message in socket:
-                if message.type is aiohttp.WSMsgType.BINARY:
-                    await self._hear(decode_to_router(message.data))
-        finally:
-            sender.cancel()
-
-    async def _send_all(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        try:
-            while True:
-                while self._outbox:
-                    await socket.send_bytes(encode(self._outbox[0]))
-                    self._outbox.popleft()  # not before: a fault that was not sent is told to the next pool
-                self._filled.clear()
-                await self._filled.wait()
-        except ConnectionError:
-            return  # the receiving side sees the end too, and begins again
 
     def _disconnected(self) -> None:
         """What was not sent is told by the next Hello, but for instances that must not be used."""
         if self.connected:
             log.warning("the pool is away; going on with what is here", slots=len(self.slots.held()))
         self.connected = False
-        self._outbox = deque(message for message in self._outbox if isinstance(message, Faulted))
+        self._link = None
 
     # --- out
 
     def _send(self, message: FromRouter) -> None:
-        if self.connected or isinstance(message, Faulted):
-            self._outbox.append(message)
-            self._filled.set()
+        sent = self._link is not None and self._link.send(encode(message))
+        if not sent and isinstance(message, Faulted):
+            self._faults.append(message)
 
     def _demand_changed(self, version: VersionSlots) -> None:
         if version.id in self._told:
@@ -255,14 +239,28 @@ class PoolLink:
 
     # --- in
 
-    async def _hear(self, message: ToRouter) -> None:
-        """Calls have their turn after each part of a long table: its messages may all be here already."""
+    def _hear(self, data: bytes) -> None:
+        message = decode_to_router(data)
         self._apply(message)
         if isinstance(message, RoutesPart | TokensPart):
-            await asyncio.sleep(0)
-        if isinstance(message, RoutesPart) and message.last:
-            for _ in self.routes.end():
-                await asyncio.sleep(0)
+            is_end = isinstance(message, RoutesPart) and message.last
+            self._give_turns(self.routes.end() if is_end else iter(()))
+
+    def _give_turns(self, steps: Iterator[None]) -> None:
+        """To calls, after each part of a long table: its messages may all be here already."""
+        loop, link = asyncio.get_running_loop(), self._link
+        assert link is not None, "it is what was heard"
+        link.pause()
+
+        def go_on() -> None:
+            if not link.is_open:
+                return
+            for _ in steps:
+                loop.call_soon(go_on)
+                return
+            link.resume()
+
+        loop.call_soon(go_on)
 
     def _apply(self, message: ToRouter) -> None:
         match message:

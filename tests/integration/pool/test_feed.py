@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
-import aiohttp
 import pytest
 from aiohttp import web
 
@@ -26,10 +25,11 @@ from plat.feed import (
     encode,
 )
 from plat.tasks import cancel, spawn
-from plat.web import session_for, start_site
+from plat.web import start_site
 from pool import feed
 from pool.feed import RouterLinks, follow_control
 from pool.tokens import UsedTokens
+from tests.integration.link_peer import Peer
 
 WAIT_S = 20.0
 
@@ -61,78 +61,74 @@ def heard(links: RouterLinks) -> Heard:
 
 
 @pytest.fixture
-async def session(links: RouterLinks, heard: Heard, data_dir: Path) -> AsyncIterator[aiohttp.ClientSession]:
+async def pool(links: RouterLinks, heard: Heard, data_dir: Path) -> AsyncIterator[Address]:
     app = web.Application()
     app.router.add_get("/feed", links.serve)
     address = Address(path=str(data_dir / "pool.sock"))
     runner = await start_site(app, address)
-    async with session_for(address) as session:
-        yield session
+    yield address
     await runner.cleanup()
 
 
-async def connect(session: aiohttp.ClientSession, router: str = "r1") -> aiohttp.ClientWebSocketResponse:
-    socket = await session.ws_connect("/feed")
-    await socket.send_bytes(encode(Hello(router, [])))
-    return socket
+async def connect(pool: Address, router: str = "r1") -> Peer:
+    peer = await Peer.connected(pool)
+    peer.send(encode(Hello(router, [])))
+    return peer
 
 
-async def test_messages_both_ways_in_order(
-    session: aiohttp.ClientSession, links: RouterLinks, heard: Heard
-) -> None:
-    socket = await connect(session)
+async def test_messages_both_ways_in_order(pool: Address, links: RouterLinks, heard: Heard) -> None:
+    peer = await connect(pool)
     demands = [Demand("v", number, 0, 0) for number in range(100)]
     for demand in demands:
-        await socket.send_bytes(encode(demand))
+        peer.send(encode(demand))
     await until(lambda: len(heard.messages) == 101)
     assert heard.messages == [("r1", Hello("r1", [])), *(("r1", each) for each in demands)]
     for number in range(100):
         links.send("r1", RouteDropped(f"f{number}"))
         links.send("nobody", RouteDropped("x"))
-    received = [decode_to_router(await socket.receive_bytes()) for _ in range(100)]
+    received = [decode_to_router(await peer.receive()) for _ in range(100)]
     assert received == [RouteDropped(f"f{number}") for number in range(100)]
     assert links.names() == ["r1"]
-    await socket.close()
+    await peer.close()
     await until(lambda: heard.away == ["r1"])
     assert links.names() == []
 
 
 async def test_the_end_of_an_old_connection_is_not_the_end_of_its_router(
-    session: aiohttp.ClientSession, links: RouterLinks, heard: Heard
+    pool: Address, links: RouterLinks, heard: Heard
 ) -> None:
     """Else the slots it holds would be given to others while it uses them."""
-    old = await connect(session)
+    old = await connect(pool)
     await until(lambda: len(heard.messages) == 1)
-    new = await connect(session)
+    new = await connect(pool)
     await until(lambda: len(heard.messages) == 2)
-    await old.send_bytes(encode(Returned("a", 1, 0.0)))
+    old.send(encode(Returned("a", 1, 0.0)))
     await old.close()
-    await new.send_bytes(encode(Demand("v", 1, 0, 0)))
+    new.send(encode(Demand("v", 1, 0, 0)))
     await until(lambda: heard.messages[-1][1] == Demand("v", 1, 0, 0))
     assert not [each for _, each in heard.messages if isinstance(each, Returned)]
     assert heard.away == []
     links.send("r1", Routes())
-    assert decode_to_router(await new.receive_bytes()) == Routes()
+    assert decode_to_router(await new.receive()) == Routes()
     await new.close()
     await until(lambda: heard.away == ["r1"])
 
 
 async def test_a_router_that_lags_too_far_behind_is_cut_off(
-    session: aiohttp.ClientSession, links: RouterLinks, heard: Heard, monkeypatch: pytest.MonkeyPatch
+    pool: Address, links: RouterLinks, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed, "OUTBOX_LIMIT", 10)
-    socket = await connect(session)
+    monkeypatch.setattr(feed, "BACKLOG_LIMIT", 10_000_000)
+    peer = await connect(pool)
     await until(lambda: links.names() == ["r1"])
-    for _ in range(11):
-        links.send("r1", RouteDropped("f"))
+    for _ in range(12):
+        links.send("r1", RouteDropped(1_000_000 * "f"))
     await until(lambda: heard.away == ["r1"])
     assert links.names() == []
-    while not socket.closed:
-        await socket.receive()
+    await peer.link.closed.wait()
 
 
 async def test_a_table_is_made_no_faster_than_it_is_taken_and_messages_overtake_it(
-    session: aiohttp.ClientSession, links: RouterLinks, heard: Heard
+    pool: Address, links: RouterLinks, heard: Heard
 ) -> None:
     made = 0
 
@@ -142,57 +138,55 @@ async def test_a_table_is_made_no_faster_than_it_is_taken_and_messages_overtake_
             made += 1
             yield RouteDropped(f"{number:010000}")
 
-    socket = await connect(session)
+    peer = await connect(pool)
     await until(lambda: links.names() == ["r1"])
     links.send_table("r1", table())
     links.send_table("nobody", table())
-    await socket.receive_bytes()
+    await peer.receive()
+    peer.reads(goes_on=False)
     before = -1
     while before != made:  # until sockets and buffers are full
         before = made
         await asyncio.sleep(0.01)
     assert made < 500
     links.send("r1", Routes())
-    place, received = 0, decode_to_router(await socket.receive_bytes())
+    peer.reads(goes_on=True)
+    place, received = 0, decode_to_router(await peer.receive())
     while received != Routes():
-        place, received = place + 1, decode_to_router(await socket.receive_bytes())
+        place, received = place + 1, decode_to_router(await peer.receive())
     assert place < before
     for _ in range(1000 - 1 - place):
-        received = decode_to_router(await socket.receive_bytes())
+        received = decode_to_router(await peer.receive())
     assert received == RouteDropped(f"{999:010000}")
-    await socket.close()
+    await peer.close()
 
 
 async def test_a_newer_table_takes_the_place_of_the_one_before(
-    session: aiohttp.ClientSession, links: RouterLinks, heard: Heard
+    pool: Address, links: RouterLinks, heard: Heard
 ) -> None:
-    socket = await connect(session)
+    peer = await connect(pool)
     await until(lambda: links.names() == ["r1"])
     links.send_table("r1", iter([RouteDropped("older")]))
     links.send_table("r1", iter([RouteDropped("newer")]))
-    assert decode_to_router(await socket.receive_bytes()) == RouteDropped("newer")
-    await socket.close()
+    assert decode_to_router(await peer.receive()) == RouteDropped("newer")
+    await peer.close()
 
 
 @pytest.mark.parametrize("first", [encode(Demand("v", 1, 0, 0)), b"garbage"])
 async def test_one_that_does_not_say_who_it_is(
-    session: aiohttp.ClientSession, links: RouterLinks, heard: Heard, first: bytes
+    pool: Address, links: RouterLinks, heard: Heard, first: bytes
 ) -> None:
-    socket = await session.ws_connect("/feed")
-    await socket.send_bytes(first)
-    while not socket.closed:
-        await socket.receive()
+    peer = await Peer.connected(pool)
+    peer.send(first)
+    await peer.link.closed.wait()
     assert links.names() == []
     assert (heard.away, heard.messages) == ([], [])
 
 
-async def test_garbage_ends_the_connection(
-    session: aiohttp.ClientSession, links: RouterLinks, heard: Heard
-) -> None:
-    socket = await connect(session)
-    await socket.send_bytes(b"garbage")
-    while not socket.closed:
-        await socket.receive()
+async def test_garbage_ends_the_connection(pool: Address, links: RouterLinks, heard: Heard) -> None:
+    peer = await connect(pool)
+    peer.send(b"garbage")
+    await peer.link.closed.wait()
     await until(lambda: heard.away == ["r1"])
 
 

@@ -7,7 +7,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
-import aiohttp
 import msgspec
 from aiohttp import web
 
@@ -35,7 +34,10 @@ from plat.feed import (
 )
 from plat.idempotency import Records
 from plat.leasing import Buckets
+from plat.link import accept
+from plat.tasks import spawn
 from plat.web import start_site
+from tests.integration.link_peer import Peer
 from tests.integration.router.wire import WAIT_S
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -65,8 +67,8 @@ def route(
 class Link:
     """One router's connection."""
 
-    def __init__(self, socket: web.WebSocketResponse, hello: Hello) -> None:
-        self.socket = socket
+    def __init__(self, peer: Peer, hello: Hello) -> None:
+        self.peer = peer
         self.hello = hello
 
 
@@ -102,7 +104,7 @@ class PoolServer:
         runner, self._runner = self._runner, None
         if runner is not None:
             for link in self.links:
-                await link.socket.close()
+                await link.peer.close()
             await runner.cleanup()
 
     # --- what the test arranges
@@ -125,7 +127,7 @@ class PoolServer:
     async def send(self, message: ToRouter) -> None:
         """To every router."""
         for link in self.links:
-            await link.socket.send_bytes(encode(message))
+            link.peer.send(encode(message))
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait until it holds; looked at after every message and every change of links."""
@@ -144,27 +146,37 @@ class PoolServer:
 
     # --- the link
 
-    async def _serve(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(max_msg_size=0)
-        await socket.prepare(request)
-        hello = decode_from_router(await socket.receive_bytes())
-        assert isinstance(hello, Hello)
-        link = Link(socket, hello)
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        peer = Peer()
+        speaking = spawn(self._speak(peer), "speak to a router")
+        try:
+            return await accept(request, peer.link)
+        finally:
+            await speaking
+
+    async def _speak(self, peer: Peer) -> None:
+        try:
+            hello = decode_from_router(await peer.receive())
+            assert isinstance(hello, Hello)
+            await self._speak_to(Link(peer, hello))
+        except ConnectionResetError:
+            peer.link.cut()
+
+    async def _speak_to(self, link: Link) -> None:
+        hello = link.hello
         self.home = {instance: self._totals[instance] - self._held(instance, hello) for instance in self.home}
         for number, part in enumerate(whole_table(self._tokens, list(self.routes.values()))):
             await self.before_part(number)
-            await socket.send_bytes(encode(part))
+            link.peer.send(encode(part))
         self.links.append(link)
         await self._note(hello)
         try:
-            async for message in socket:
-                if message.type is aiohttp.WSMsgType.BINARY:
-                    await self._receive(link, decode_from_router(message.data))
+            async for message in link.peer:
+                await self._receive(link, decode_from_router(message))
         finally:
             self.links.remove(link)
             self._waiting = {key: each for key, each in self._waiting.items() if key[0] != hello.router}
             await self._note(None)
-        return socket
 
     def _held(self, instance: str, hello: Hello) -> int:
         """By the routers that are connected, of which the last word before this one is `home`."""
@@ -176,7 +188,7 @@ class PoolServer:
         match message:
             case Demand():
                 for answer in self.on_demand(message):
-                    await link.socket.send_bytes(encode(answer))
+                    link.peer.send(encode(answer))
                 self._waiting[link.hello.router, message.version] = message.queued
                 await self._serve_waiting()
             case Returned(instance, slots):
@@ -187,11 +199,11 @@ class PoolServer:
                 self.home.pop(instance, None)
             case Lease(number, asks):
                 answers = self.leases.lease(link.hello.router, number, asks, time.monotonic())
-                await link.socket.send_bytes(encode(Leased(number, answers)))
+                link.peer.send(encode(Leased(number, answers)))
             case KeyRequest(number, request):
                 verdict = self.keys.answer(request, time.monotonic())
                 if self.answers_keys:
-                    await link.socket.send_bytes(encode(KeyVerdict(number, verdict)))
+                    link.peer.send(encode(KeyVerdict(number, verdict)))
             case _:
                 raise AssertionError(message)
         await self._note(message)
@@ -210,7 +222,7 @@ class PoolServer:
                 self.home[instance] -= slots
                 queued -= slots
                 self._waiting[link.hello.router, version] = queued
-                await link.socket.send_bytes(encode(Grant(instance, version, address, slots)))
+                link.peer.send(encode(Grant(instance, version, address, slots)))
 
     async def _note(self, message: FromRouter | None) -> None:
         async with self._changed:

@@ -6,9 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from itertools import pairwise
-from typing import Any, NamedTuple, cast
 
-import aiohttp
 import msgspec
 import pytest
 
@@ -43,49 +41,32 @@ from plat.feed import (
     encode,
     whole_table,
 )
+from plat.link import Link
 from plat.tasks import subtask
 from router import feed
 from router.feed import PoolLink
 from router.slots import InstanceSlots
+from tests.unit.plat.link_rig import Wire
 
 V = "v1"
 TOKEN = TokenEntry("t1", sha256(b"secret").hexdigest(), ("invoke:f",))
 ROUTE = Route("f", 1, False, "public", 60.0, None, None, (RouteVersion(V, 1, 1, 30.0),))
 
 
-class Frame(NamedTuple):
-    data: bytes
-    type: aiohttp.WSMsgType = aiohttp.WSMsgType.BINARY
-
-
-class Socket:
-    """The client's end of a WebSocket: what it sends is kept; `hold` and `broken` stop it."""
+class Socket(Wire):
+    """The connection to a pool: what the router sends is kept."""
 
     def __init__(self) -> None:
-        self.sent: list[FromRouter] = []
-        self.free = asyncio.Event()
-        self.free.set()
-        self.broken = False
-        self._incoming: asyncio.Queue[bytes | None] = asyncio.Queue()
+        super().__init__()
+        self._sent: list[FromRouter] = []
 
-    async def send_bytes(self, data: bytes) -> None:
-        await self.free.wait()
-        if self.broken:
-            raise ConnectionResetError
-        self.sent.append(decode_from_router(data))
+    @property
+    def sent(self) -> list[FromRouter]:
+        self._sent += [decode_from_router(data) for data in self.take()]
+        return self._sent
 
     def tell(self, message: ToRouter) -> None:
-        self._incoming.put_nowait(encode(message))
-
-    def end(self) -> None:
-        self._incoming.put_nowait(None)
-
-    def __aiter__(self) -> AsyncIterator[Frame]:
-        return self._frames()
-
-    async def _frames(self) -> AsyncIterator[Frame]:
-        while (data := await self._incoming.get()) is not None:
-            yield Frame(data)
+        self.say(encode(message))
 
 
 async def settle() -> None:
@@ -102,18 +83,13 @@ def link() -> PoolLink:
 @asynccontextmanager
 async def connected(link: PoolLink, socket: Socket) -> AsyncIterator[None]:
     """As `run` does it, until the end of the connection."""
-
-    async def converse() -> None:
-        try:
-            await link._converse(cast(Any, socket))
-        finally:
-            link._disconnected()
-
-    task = subtask(converse(), "link")
+    socket.open(Link(link._hear))
+    assert socket.link is not None
+    link._connected(socket.link)
     await settle()
     yield
     socket.end()
-    await task
+    link._disconnected()
     await settle()
 
 
@@ -155,17 +131,15 @@ async def test_the_first_word_is_who_it_is_and_what_it_holds(link: PoolLink) -> 
     assert not link.connected
 
 
-async def test_what_happens_while_hello_is_sent_follows_it(link: PoolLink) -> None:
+async def test_what_happens_then_follows_it(link: PoolLink) -> None:
     """Else the pool counts a slot as held that nobody has."""
     granted(link, 2)
     instance = taken(link)
     socket = Socket()
-    socket.free.clear()
     async with connected(link, socket):
         link.slots.release(instance, 100.0)
         link.slots.return_idle(100.0, lambda _: 0.0)
         future = wait(link)
-        socket.free.set()
         await flushed(link)
         assert socket.sent == [Hello("r1", [Held("a", 2)]), Returned("a", 2, 0.0), Demand(V, 1, 0, 0)]
     future.cancel()
@@ -213,31 +187,19 @@ async def test_only_faults_outlive_a_connection(link: PoolLink) -> None:
     granted(link, 1, "b")
     first = Socket()
     async with connected(link, first):
-        first.free.clear()
+        first.closing = True
         stuck, idle = taken(link), taken(link)
         assert (stuck.id, idle.id) == ("b", "a")
         link.slots.fault(stuck, "timeout")
         link.slots.release(idle, 100.0)
         link.slots.return_idle(100.0, lambda _: 0.0)
-        await settle()
+        assert first.sent == [Hello("r1", [Held("a", 2), Held("b", 1)])]
     second = Socket()
     async with connected(link, second):
         assert second.sent == [Hello("r1", []), Faulted("b", "timeout")]
     third = Socket()
     async with connected(link, third):
         assert third.sent == [Hello("r1", [])]
-
-
-async def test_a_fault_whose_sending_failed_is_sent_again(link: PoolLink) -> None:
-    granted(link)
-    first = Socket()
-    async with connected(link, first):
-        first.broken = True
-        link.slots.fault(taken(link), "timeout")
-        await settle()
-    second = Socket()
-    async with connected(link, second):
-        assert second.sent[1:] == [Faulted("a", "timeout")]
 
 
 async def test_a_fault_while_the_pool_is_away(link: PoolLink) -> None:
@@ -300,9 +262,10 @@ async def test_demand_waits_for_what_the_same_version_said_just_now_and_for_nobo
         assert socket.sent[4:] == [Demand(V, 3, 0, 0)]
         for future in futures:
             future.cancel()
-    async with connected(link, socket):
+    again = Socket()
+    async with connected(link, again):
         await settle()
-        demands = {each.version: each.queued for each in socket.sent[6:] if isinstance(each, Demand)}
+        demands = {each.version: each.queued for each in again.sent if isinstance(each, Demand)}
         assert demands == {V: 3, "another": 1, "a third": 1}
 
 
@@ -447,12 +410,36 @@ async def test_calls_have_their_turn_after_every_part(link: PoolLink) -> None:
             sizes.append(len(link.routes))
             await asyncio.sleep(0)
 
-    looking = subtask(look(), "looking")
-    for message in messages:
-        await link._hear(message)
-    await looking
+    socket = Socket()
+    async with connected(link, socket):
+        looking = subtask(look(), "looking")
+        for message in messages:
+            socket.tell(message)
+        await looking
     steps = [after - before for before, after in pairwise(sizes)]
     assert 0 < max(steps) <= part < len(routes)
+
+
+async def test_what_follows_a_table_is_heard_after_it(link: PoolLink) -> None:
+    socket = Socket()
+    async with connected(link, socket):
+        for message in [*whole_table([TOKEN], [ROUTE]), RouteDropped("f"), TokenDropped("t1")]:
+            socket.tell(message)
+        await settle()
+        assert (link.routes.loaded, "f" in link.routes, knows(link)) == (True, False, False)
+
+
+async def test_a_table_whose_end_was_cut_short_drops_nothing(link: PoolLink) -> None:
+    first, second = Socket(), Socket()
+    async with connected(link, first):
+        for message in whole_table([], [ROUTE]):
+            first.tell(message)
+        await settle()
+    async with connected(link, second):
+        for message in whole_table([], []):
+            second.tell(message)
+        second.closing = True
+    assert "f" in link.routes
 
 
 async def test_a_start_that_failed_fails_all_who_wait(link: PoolLink) -> None:

@@ -178,7 +178,7 @@ async def test_unreachable_costs_another_attempt_and_the_instance(rig: Rig) -> N
     rig.connecting[0].set_exception(UnreachableError("nobody listens"))
     await settle()
     assert rig.counts() == (1, 0)
-    assert [each for each in rig.link._outbox if isinstance(each, Faulted)] == [Faulted("a", "unreachable")]
+    assert rig.link._faults == [Faulted("a", "unreachable")]
     rig.grant("b")
     await settle()
     upstream = UpstreamConnection()
@@ -202,7 +202,7 @@ async def test_a_shortage_here_costs_no_instance(rig: Rig, error: ShortageError,
     assert (raised.value.code, raised.value.status, raised.value.retry_after) == (code, 503, "1")
     assert rig.counts() == (0, 0)
     assert rig.is_free()
-    assert not [each for each in rig.link._outbox if isinstance(each, Faulted)]
+    assert rig.link._faults == []
 
 
 async def test_an_address_that_is_none_loses_no_slot(rig: Rig) -> None:
