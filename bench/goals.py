@@ -143,14 +143,11 @@ GOALS = (
     Goal("many_functions", "ms to tell a router 100,000 functions again", 2000.0, figure("told_ms", TOLD)),
     Goal("many_functions", "CPU ms of the longest turn meanwhile", 5.0, figure("turn_ms", TURNS)),
     Goal("many_functions", "ms of the longest call meanwhile", 5.0, figure("max_ms", TOLD)),
-    *(
-        Goal(
-            "limits",
-            f"{build}: CPU per call, with a token and limits / without",
-            1.05,
-            figure("ratio", (limits.WITH, build)),
-        )
-        for build in (ROUTER, COMPILED)
+    Goal(
+        "limits",
+        "CPU per call, with a token and limits / without",
+        1.05,
+        figure("ratio", (limits.WITH, ROUTER)),
     ),
     Goal("load", "failed calls", 0.0, failures),
     Goal("load", "warm call / bare server, p50", 2.5, quotient("p50_ms", WARM, DIRECT)),
