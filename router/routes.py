@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from plat.errors import PlatError
 from plat.feed import Route, RouteVersion
-from plat.parts import SHARDS, Heard, unheard
+from plat.parts import SHARDS, SLICE, Heard, unheard
 from router.target import LIVE
 
 
@@ -32,12 +32,19 @@ class RouteTable:
         self._heard = Heard()
 
     def end(self) -> Iterator[None]:
-        """Drop what was not told of since `begin`; a turn of the event loop is due at each step."""
+        """Drop what was not told of since `begin`; a turn of the event loop is due at each step.
+
+        Nothing else is put or dropped before the last.
+        """
         assert self._heard is not None, "a table has its beginning"
+        gone: list[str] = []
         for names in unheard(self._routes, self._heard):
-            for name in names:
-                self.drop(name)
+            gone += names
             yield
+        for number, name in enumerate(gone, start=1):
+            self.drop(name)
+            if number % SLICE == 0:
+                yield
         self._heard = None
         self.loaded = True
 

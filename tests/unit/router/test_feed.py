@@ -42,6 +42,7 @@ from plat.feed import (
     whole_table,
 )
 from plat.link import Link
+from plat.parts import SLICE
 from plat.tasks import subtask
 from router import feed
 from router.feed import PoolLink
@@ -107,6 +108,12 @@ def wait(link: PoolLink, version: str = V) -> "asyncio.Future[InstanceSlots]":
     future: asyncio.Future[InstanceSlots] = asyncio.get_running_loop().create_future()
     link.slots.wait(version, 0, lambda: future)
     return future
+
+
+async def until_loaded(link: PoolLink) -> None:
+    while not link.routes.loaded:  # noqa: ASYNC110 - looked at from outside
+        await asyncio.sleep(0)
+    await settle()
 
 
 async def flushed(link: PoolLink) -> None:
@@ -423,10 +430,19 @@ async def test_calls_have_their_turn_after_every_part(link: PoolLink) -> None:
 async def test_what_follows_a_table_is_heard_after_it(link: PoolLink) -> None:
     socket = Socket()
     async with connected(link, socket):
-        for message in [*whole_table([TOKEN], [ROUTE]), RouteDropped("f"), TokenDropped("t1")]:
+        others = [
+            msgspec.structs.replace(ROUTE, name=f"g{number}", versions=()) for number in range(3 * SLICE)
+        ]
+        for message in [
+            *whole_table([TOKEN], others),
+            RoutePut(ROUTE),
+            RouteDropped("g0"),
+            TokenDropped("t1"),
+        ]:
             socket.tell(message)
-        await settle()
-        assert (link.routes.loaded, "f" in link.routes, knows(link)) == (True, False, False)
+        await until_loaded(link)
+        assert ("f" in link.routes, "g0" in link.routes, knows(link)) == (True, False, False)
+        assert len(link.routes) == 3 * SLICE
 
 
 async def test_a_table_whose_end_was_cut_short_drops_nothing(link: PoolLink) -> None:
