@@ -144,27 +144,21 @@ def _take(
 ) -> Admitted | PlatError | LeasedBucket:
     """By the function's limit, then by the caller's own; what was taken goes back if one refuses."""
     lines = b""
-    function, token, permits = limits.function, limits.token, limits.permits
-    if function is not None:
-        wait_s = function.take(now)
+    taken: list[LeasedBucket] = []
+    buckets = limits.in_order
+    for number, bucket in enumerate(buckets):
+        wait_s = bucket.take(now)
         if wait_s:
-            return function if wait_s < 0 and may_wait else function.answers.refusal(wait_s)
-        lines = function.told
-    if token is not None:
-        wait_s = token.take(now)
-        if wait_s:
-            _put_back(function)
-            return token if wait_s < 0 and may_wait else token.answers.refusal(wait_s)
-        lines += token.told
-    if permits is not None:
-        wait_s = permits.take(now)
-        if wait_s:
-            _put_back(function)
-            _put_back(token)
-            return permits if wait_s < 0 and may_wait else permits.answers.refusal(wait_s)
-    return terms, permits, lines
-
-
-def _put_back(bucket: LeasedBucket | None) -> None:
-    if bucket is not None:
-        bucket.put_back()
+            for each in taken:
+                each.put_back()
+            others = [*taken, *buckets[number + 1 :]]
+            if wait_s > 0 or not may_wait:
+                for each in others:
+                    each.not_expected(now)
+                return bucket.answers.refusal(wait_s)
+            for each in others:
+                each.expect(now)
+            return bucket
+        taken.append(bucket)
+        lines += bucket.told
+    return terms, limits.permits, lines

@@ -79,6 +79,8 @@ class LeasedBucket:
 
     __slots__ = (
         "_base",
+        "_by_share",
+        "_expected",
         "_known_at",
         "_low",
         "_pace",
@@ -149,6 +151,8 @@ class LeasedBucket:
         self._sent_tokens = 0
         self._sent_held = 0
         self._wanted = 0
+        self._expected = 0
+        """Calls that wait for another limit's token, and will want one of this one then."""
         self._scarce_until = 0.0
         """Calls came faster than tokens of late; forgotten then, unless they still do."""
         self._known_at = known_at
@@ -156,6 +160,8 @@ class LeasedBucket:
         self._unpaid_sent = False
         self._share = Share(crc32(key.encode()))
         self._share_until = 0.0
+        self._by_share = False
+        """Whether the last call was admitted by this router's part."""
         self.told = b""
         """What the call just admitted is told. An estimate: the store leases to others meanwhile."""
         self._told_from = _ALWAYS
@@ -176,6 +182,7 @@ class LeasedBucket:
         if tokens > 0 and now < self.until:
             self.tokens = tokens - 1
             self.spent_at = now
+            self._by_share = False
             if tokens <= self.quiet_above:
                 self._not_quiet(tokens, now)
             return 0.0
@@ -185,8 +192,24 @@ class LeasedBucket:
         return wait_s
 
     def put_back(self) -> None:
-        """The token just taken is not needed: another limit refused the call."""
-        self.tokens += 1
+        """The token just taken is not needed: another limit has refused the call, or lets it wait."""
+        if self._by_share:
+            self._share.put_back()
+        else:
+            self.tokens += 1
+
+    def expect(self, now: float) -> None:
+        """A call waits for another limit's token, and will want one of this one too: both come at once."""
+        if self._requests.away_since >= 0 or now < self._share_until or now < self.due:
+            return
+        self._expected += 1
+        if not self.tokens or now >= self.until:
+            self._ask(now)
+
+    def not_expected(self, now: float) -> None:
+        """The other limit has refused the call: others may need what is here."""
+        if self.is_small and self.tokens:
+            self._ask(now)
 
     def _not_quiet(self, tokens: int, now: float) -> None:
         """There were so many `tokens` before the call took one."""
@@ -255,6 +278,7 @@ class LeasedBucket:
         wait_s = self._share.take(self.rate, self.burst, requests.part, requests.parts, now, waiting)
         if not wait_s:
             self._unpaid = self._unpaid or now >= self._share_until
+            self._by_share = True
             return 0.0
         if wait_s > WAIT_S or self._is_scarce(now):
             self._scarce_until = now + AHEAD_S
@@ -270,10 +294,12 @@ class LeasedBucket:
         if now >= self.until:
             self.tokens = 0
         ahead, most = (0, 0) if give_all_back or self.is_idle(now) else self._target(rtt_s)
-        returned = max(0, self.tokens - most)
+        expected, self._expected = (0 if give_all_back else self._expected), 0
+        returned = max(0, self.tokens - most - expected)
         self.tokens -= returned
         self._low = -1
-        self._wanted = 0 if give_all_back else max(0, ahead + len(self.waiters) - self.tokens)
+        needed = ahead + expected + len(self.waiters)
+        self._wanted = 0 if give_all_back else max(0, needed - self.tokens)
         self._sent_tokens = self.tokens
         self._sent_held = self.tokens + self.in_use
         self._unpaid_sent = self._unpaid

@@ -25,6 +25,7 @@ class CallLimits:
         "_told",
         "any",
         "function",
+        "in_order",
         "permits",
         "route",
         "token",
@@ -42,7 +43,8 @@ class CallLimits:
         self.function = function
         self.token = token
         self.permits = permits
-        self.any = function is not None or token is not None or permits is not None
+        self.in_order = tuple(each for each in (function, token, permits) if each is not None)
+        self.any = bool(self.in_order)
         """Whether there is a limit at all."""
         self._quick_function = NO_LIMIT if function is None else function
         self._quick_token = NEVER_QUIET if permits is not None else NO_LIMIT if token is None else token

@@ -63,6 +63,10 @@ class Share:
             return leases_end - now
         return (1 + waiting - self._tokens) / mine if mine else AWAY_RETRY_S
 
+    def put_back(self) -> None:
+        """The token just taken is not needed."""
+        self._tokens += 1
+
     def _fill(self, rate: float, most: int, until: float) -> None:
         self._tokens = min(float(most), self._tokens + max(0.0, until - self._at) * rate)
         self._at = max(self._at, until)
