@@ -18,6 +18,7 @@ from plat.feed import (
     TokenPut,
     TokensPart,
 )
+from plat.parts import SLICE
 from pool.dispatch import Dispatcher
 from pool.table import FunctionTable
 
@@ -83,10 +84,14 @@ class News:
             self._dispatcher.function_put(function)
 
     async def _end(self) -> None:
+        gone: list[str] = []
         for names in self._table.unheard():
-            for name in names:
-                self._drop(name)
+            gone += names
             await asyncio.sleep(0)
+        for number, name in enumerate(gone, start=1):
+            self._drop(name)
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
         was_loaded = self._table.loaded
         self._table.end()
         if not was_loaded:

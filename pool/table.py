@@ -33,7 +33,10 @@ class FunctionTable:
         self._heard = Heard()
 
     def unheard(self) -> Iterator[list[str]]:
-        """What was not told of since `begin`, a slice of the table looked at each time: to be dropped."""
+        """What was not told of since `begin`, a slice of the table looked at each time: to be dropped then.
+
+        Nothing is put or dropped before the last.
+        """
         assert self._heard is not None, "a table has its beginning"
         return unheard(self._functions, self._heard)
 

@@ -147,7 +147,7 @@ class Rig:
         self.table.begin()
         for each in functions:
             self.table.put(each)
-        for names in self.table.unheard():
+        for names in list(self.table.unheard()):
             for name in names:
                 self.table.drop(name)
         self.table.end()

@@ -27,7 +27,7 @@ def told(table: FunctionTable, *functions: FunctionEntry) -> None:
     table.begin()
     for each in functions:
         table.put(each)
-    for missing in table.unheard():
+    for missing in list(table.unheard()):
         for name in missing:
             table.drop(name)
     table.end()
