@@ -149,6 +149,13 @@ GOALS = (
         1.05,
         figure("ratio", (limits.WITH, ROUTER)),
     ),
+    Goal(
+        "limits",
+        "decisions a second, in the process",
+        1_000_000.0,
+        figure("decisions_per_s", (limits.ALONE, ROUTER)),
+        at_least=True,
+    ),
     Goal("load", "failed calls", 0.0, failures),
     Goal("load", "warm call / bare server, p50", 2.5, quotient("p50_ms", WARM, DIRECT)),
     Goal("load", "warm call / bare server, p99", 3.0, quotient("p99_ms", WARM, DIRECT)),

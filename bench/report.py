@@ -85,7 +85,13 @@ SECTIONS = {
     ),
     "limits": Section(
         "Tokens and limits",
-        (CPU, *PARTS, Column("ratio", "of that without, in pairs"), RATE),
+        (
+            CPU,
+            *PARTS,
+            Column("ratio", "of that without, in pairs"),
+            RATE,
+            Column("decisions_per_s", "decisions a second"),
+        ),
         "us",
     ),
     "load": Section(

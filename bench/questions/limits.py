@@ -1,5 +1,9 @@
-"""CPU per call with a token, a limit of the function and one of the token, beside a call without any."""
+"""CPU per call with a token, a limit of the function and one of the token, beside a call without any.
 
+And what a decision alone takes.
+"""
+
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -12,6 +16,9 @@ from bench.figures import Result, Row
 from bench.measure import steady
 from bench.plan import Plan
 from bench.request import HEADERS
+from plat.feed import Route
+from plat.leasing import Buckets
+from router.limits.limiter import Limiter
 
 UPSTREAM = "t90"
 RATE, CONNECTIONS = 5120.0, 64
@@ -28,7 +35,14 @@ and has a `rate` and a `token_rate`, neither of which is reached. Called in turn
 second, in pairs, each begun by the other one; the ratio is of the two of a pair, and many short pairs tell
 more than a few long ones. With a token a request has a header more, and with limits an answer has four. What
 is compiled is measured without (`cpu`): twice as many pairs tell more than half as many of each build.
+
+A decision alone: one bucket, asked again and again without sockets; its tokens are leased from a store in
+the same process, whose work counts too.
 """
+
+ALONE = "a decision alone, in the process"
+DECISIONS, BETWEEN_LEASES = 500_000, 1000
+ALONE_RATE = 1e9
 
 
 class Kind(NamedTuple):
@@ -54,7 +68,44 @@ def ask(field: Field, plan: Plan) -> Result:
         for number in range(-1, plan.repeats * pairs):
             into = result if number >= 0 else Result("", "")  # the first is to get warm
             _pair(field, plat, seconds, into, KINDS if number % 2 else KINDS[::-1])
+    for _ in range(plan.repeats):
+        result.row(ALONE, NAME).add(decisions_per_s=DECISIONS / decide(DECISIONS))
     return result
+
+
+def decide(decisions: int) -> float:
+    """Seconds for so many. Raises RuntimeError if one does not admit."""
+    limiter, store = Limiter(), Buckets(float("-inf"))
+    route = Route("f", 1, False, "public", 60.0, ALONE_RATE, int(ALONE_RATE), ())
+    bucket = limiter.of_function(route, time.monotonic())
+    limiter.wants(bucket, 0.0)
+    bucket.waiters.extend([_Nobody()] * 2 * BETWEEN_LEASES)  # how fast calls come it does not know yet
+    admitted = 0
+    began = time.perf_counter()
+    for number in range(decisions // BETWEEN_LEASES):
+        now = time.monotonic()
+        if limiter.wanting:
+            _lease(limiter, store, number + 1, now)
+        admitted += sum(bucket.take(now) == 0 for _ in range(BETWEEN_LEASES))
+    took = time.perf_counter() - began
+    if admitted != decisions:
+        raise RuntimeError(f"{decisions - admitted} of {decisions} decisions did not admit")
+    return took
+
+
+def _lease(limiter: Limiter, store: Buckets, number: int, now: float) -> None:
+    """As `router.limits.leases` does it, in no time."""
+    buckets = list(limiter.wanting.values())
+    limiter.wanting.clear()
+    answers = store.lease("router", number, [bucket.ask(now, 0.0) for bucket in buckets], now)
+    for bucket, answer in zip(buckets, answers, strict=True):
+        bucket.settle(answer, now, now)
+        bucket.waiters.clear()
+
+
+class _Nobody:
+    def resume(self, now: float) -> None:
+        """It is never resumed."""
 
 
 @contextmanager
