@@ -50,7 +50,7 @@ class RouterLinks:
     def send(self, router: str, message: ToRouter) -> None:
         """In order, without waiting. A router that is away hears everything anew when it is back."""
         connection = self._routers.get(router)
-        if connection is None:
+        if connection is None or not connection.link.is_open:
             return
         if connection.link.backlog > BACKLOG_LIMIT:
             log.error("router lags too far behind; cutting it off", router=router)
@@ -115,7 +115,12 @@ class _Connection:
         if not self.link.is_open:
             return
         if not self.link.backlog:
-            message = next(self._table, None)
+            try:
+                message = next(self._table, None)
+            except Exception as error:  # else the router would wait for the rest for ever
+                log.error("a table cannot be told; cutting the link", router=self.router, exc_info=error)
+                self.link.cut()
+                return
             if message is None:
                 return
             self.link.send(encode(message))

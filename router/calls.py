@@ -93,11 +93,8 @@ class Calls:
         if isinstance(admitted, UnknownKeyError):
             await self.admission.bearers.refresh()
             admitted = self.admit(target, authorization, time.monotonic(), may_wait=True)
-        waits = 0
-        while isinstance(admitted, LeasedBucket):
-            waits += 1
-            turn = Turn(self, target, authorization, may_wait=waits < WAITS_LIMIT)
-            admitted = await turn.at(admitted)
+        if isinstance(admitted, LeasedBucket):
+            admitted = await Turn(self, target, authorization).at(admitted)
         if isinstance(admitted, PlatError):
             raise admitted.with_traceback(None)  # it may be shared
         return admitted
@@ -202,29 +199,41 @@ def give_back(
 class Turn:
     """A call's place among those that wait for a token: it is admitted when its turn comes, not later."""
 
-    def __init__(self, calls: Calls, target: Target, authorization: str | None, *, may_wait: bool) -> None:
+    def __init__(self, calls: Calls, target: Target, authorization: str | None) -> None:
         self._calls = calls
         self._target = target
         self._authorization = authorization
-        self._may_wait = may_wait
-        self._outcome: asyncio.Future[Admitted | PlatError | LeasedBucket] = (
-            asyncio.get_running_loop().create_future()
-        )
+        self._waits = 0
+        self._bucket: LeasedBucket | None = None
+        """Where it waits."""
+        self._outcome: asyncio.Future[Admitted | PlatError] = asyncio.get_running_loop().create_future()
 
-    async def at(self, bucket: LeasedBucket) -> Admitted | PlatError | LeasedBucket:
+    async def at(self, bucket: LeasedBucket) -> Admitted | PlatError:
         """Cancellable: a permit that came meanwhile is released."""
-        bucket.waiters.append(self)
+        self._wait_at(bucket)
         try:
             return await asyncio.shield(self._outcome)
         except asyncio.CancelledError:
-            bucket.leave(self)
+            if self._bucket is not None:
+                self._bucket.leave(self)
             self._give_back()
             raise
 
     def resume(self, now: float) -> None:
-        if not self._outcome.done():
-            outcome = self._calls.admit(self._target, self._authorization, now, self._may_wait)
+        """One that has to wait again does so from now on: it may be resumed before its task has a turn."""
+        if self._outcome.done():
+            return
+        self._bucket = None
+        outcome = self._calls.admit(self._target, self._authorization, now, self._waits < WAITS_LIMIT)
+        if isinstance(outcome, LeasedBucket):
+            self._wait_at(outcome)
+        else:
             self._outcome.set_result(outcome)
+
+    def _wait_at(self, bucket: LeasedBucket) -> None:
+        self._waits += 1
+        self._bucket = bucket
+        bucket.waiters.append(self)
 
     def _give_back(self) -> None:
         if not self._outcome.done():

@@ -255,10 +255,16 @@ class PoolLink:
         def go_on() -> None:
             if not link.is_open:
                 return
-            for _ in steps:
-                loop.call_soon(go_on)
+            try:
+                is_over = next(steps, self) is self
+            except Exception as error:  # else the link would pause for ever
+                log.error("a table cannot be used; cutting the link", exc_info=error)
+                link.cut()
                 return
-            link.resume()
+            if is_over:
+                link.resume()
+            else:
+                loop.call_soon(go_on)
 
         loop.call_soon(go_on)
 

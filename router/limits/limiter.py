@@ -194,7 +194,7 @@ class Limiter(LeaseRequests):
             if bucket.needs_word(now):
                 self.wants(bucket, now)
         for name in [name for name in self._functions if not exists(name)]:
-            del self._functions[name]  # its tokens end with their lease
+            self._functions.pop(name).resume_waiters(now)  # to be refused; its tokens end with their lease
         for name in [name for name in self._appeared if not exists(name)]:
             del self._appeared[name]
         for key in [key for key, bucket in self._callers.items() if bucket.is_forgettable(now)]:

@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 
-from plat.feed import Gone, Grant
-from router.calls import Held, give_back, idle_connection
+from plat.feed import Gone, Grant, Route, RouteVersion
+from plat.tasks import subtask
+from router.calls import Held, Turn, give_back, idle_connection
 from router.slots import InstanceSlots
+from router.target import parse_target
 from router.upstream import UpstreamConnection
 from tests.unit.router.memory import MemoryTransport
 from tests.unit.router.tables import calls_of, pool_link
@@ -121,3 +123,39 @@ async def test_names_of_functions_that_nobody_made_are_no_labels(rig: Rig) -> No
 async def _settle() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
+
+
+async def test_a_call_that_has_to_wait_again_is_among_the_waiters_at_once(rig: Rig) -> None:
+    """What resumes it next may come before its task has a turn: it would wait for ever."""
+    route = Route("f", 1, False, "public", 60.0, 100.0, 100, (RouteVersion(V, 1, 1, 30.0),))
+    rig.link.routes.put(route)
+    limiter = rig.calls.admission._limiter
+    bucket = limiter.of_function(route, 0.0)
+    limiter.went_away(0.0)
+    target = parse_target("/function/f")
+    assert rig.calls.admit(target, None, 0.0, True) is bucket
+    turn = Turn(rig.calls, target, None)
+    waiting = subtask(turn.at(bucket), "a call")
+    await asyncio.sleep(0)
+    for _ in range(2):
+        assert list(bucket.waiters) == [turn]
+        bucket.resume_first(0.0)
+    assert list(bucket.waiters) == [turn]
+    bucket.resume_first(0.02)
+    assert not bucket.waiters
+    assert isinstance(await waiting, tuple)
+
+
+async def test_a_call_that_leaves_while_it_waits_again_waits_no_more(rig: Rig) -> None:
+    route = Route("f", 1, False, "public", 60.0, 100.0, 100, (RouteVersion(V, 1, 1, 30.0),))
+    rig.link.routes.put(route)
+    limiter = rig.calls.admission._limiter
+    bucket = limiter.of_function(route, 0.0)
+    limiter.went_away(0.0)
+    turn = Turn(rig.calls, parse_target("/function/f"), None)
+    waiting = subtask(turn.at(bucket), "a call")
+    await asyncio.sleep(0)
+    bucket.resume_first(0.0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert not bucket.waiters

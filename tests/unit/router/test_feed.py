@@ -505,3 +505,12 @@ async def test_deaths_are_remembered_in_bounds(link: PoolLink) -> None:
         assert await link.obituary("i2999", 0.001) is not None
         assert await link.obituary("i0", 0.001) is None
     assert len(link._deaths) == 1000
+
+
+async def test_a_table_that_cannot_be_used_ends_the_link(link: PoolLink) -> None:
+    """Else it would pause for ever."""
+    socket = Socket()
+    async with connected(link, socket):
+        socket.tell(RoutesPart([], last=True))
+        await settle()
+        assert socket.closing
