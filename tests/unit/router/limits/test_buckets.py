@@ -116,6 +116,17 @@ def test_a_lease_in_use_is_renewed_before_it_ends() -> None:
         assert routers.limiters[0].of_function(route, now).until >= now + HOLD_S / 4
 
 
+def test_a_call_that_waits_at_a_function_that_is_deleted_is_resumed() -> None:
+    routers, route = Routers(), a_route(10, 10)
+    limiter = routers.limiters[0]
+    call = Call(routers, route).begin(START)
+    bucket = limiter.of_function(route, START)
+    assert list(bucket.waiters) == [call]
+    limiter.tick(START, lambda _: False)
+    assert not bucket.waiters
+    assert list(limiter.of_function(route, START).waiters) == [call], "it asked again"
+
+
 # --- the store is away
 
 
