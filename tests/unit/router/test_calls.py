@@ -7,6 +7,7 @@ import pytest
 from plat.feed import Gone, Grant, Route, RouteVersion
 from plat.tasks import subtask
 from router.calls import Held, Turn, give_back, idle_connection
+from router.limits.buckets import LeasedBucket
 from router.slots import InstanceSlots
 from router.target import parse_target
 from router.upstream import UpstreamConnection
@@ -125,18 +126,22 @@ async def _settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_call_that_has_to_wait_again_is_among_the_waiters_at_once(rig: Rig) -> None:
-    """What resumes it next may come before its task has a turn: it would wait for ever."""
+async def waits_for_a_token(rig: Rig) -> tuple[LeasedBucket, Turn, "asyncio.Task[object]"]:
+    """The store is away, and the router's part has one in 10 ms."""
     route = Route("f", 1, False, "public", 60.0, 100.0, 100, (RouteVersion(V, 1, 1, 30.0),))
     rig.link.routes.put(route)
     limiter = rig.calls.admission._limiter
     bucket = limiter.of_function(route, 0.0)
     limiter.went_away(0.0)
-    target = parse_target("/function/f")
-    assert rig.calls.admit(target, None, 0.0, True) is bucket
-    turn = Turn(rig.calls, target, None)
-    waiting = subtask(turn.at(bucket), "a call")
-    await asyncio.sleep(0)
+    turn = Turn(rig.calls, parse_target("/function/f"), None)
+    waiting: asyncio.Task[object] = subtask(turn.at(bucket), "a call")
+    await asyncio.sleep(0)  # the task has a turn
+    return bucket, turn, waiting
+
+
+async def test_a_call_that_has_to_wait_again_is_among_the_waiters_at_once(rig: Rig) -> None:
+    """What resumes it next may come before its task has a turn: it would wait for ever."""
+    bucket, turn, waiting = await waits_for_a_token(rig)
     for _ in range(2):
         assert list(bucket.waiters) == [turn]
         bucket.resume_first(0.0)
@@ -147,14 +152,7 @@ async def test_a_call_that_has_to_wait_again_is_among_the_waiters_at_once(rig: R
 
 
 async def test_a_call_that_leaves_while_it_waits_again_waits_no_more(rig: Rig) -> None:
-    route = Route("f", 1, False, "public", 60.0, 100.0, 100, (RouteVersion(V, 1, 1, 30.0),))
-    rig.link.routes.put(route)
-    limiter = rig.calls.admission._limiter
-    bucket = limiter.of_function(route, 0.0)
-    limiter.went_away(0.0)
-    turn = Turn(rig.calls, parse_target("/function/f"), None)
-    waiting = subtask(turn.at(bucket), "a call")
-    await asyncio.sleep(0)
+    bucket, _, waiting = await waits_for_a_token(rig)
     bucket.resume_first(0.0)
     waiting.cancel()
     await asyncio.wait([waiting])

@@ -184,6 +184,18 @@ def test_what_was_admitted_meanwhile_is_told_when_the_store_is_back() -> None:
     assert bucket.tokens > 0
 
 
+def now_and_then(routers: Routers, route: Route, step: int) -> list[Call]:
+    """A millisecond, and the calls that begin in it: one at each router each 0.3 s."""
+    now, calls = START + step / 1000, []
+    for part, limiter in enumerate(routers.limiters):
+        if step % 300 == part * 75:
+            calls.append(Call(routers, route, part).begin(now))
+        if step % 100 == 0:
+            limiter.tick(now, lambda _: True)
+    routers.exchange(now)
+    return calls
+
+
 @pytest.mark.parametrize("away_s", [0.7, 1.5, 4])
 @pytest.mark.parametrize("after_s", [0.0, 0.013, 0.2, 0.299])
 @pytest.mark.parametrize("count", [1, 2, 4])
@@ -198,12 +210,7 @@ def test_who_is_far_under_the_limit_notices_neither_that_the_store_goes_nor_that
     for step in range(10_000):
         now = START + step / 1000
         routers.away = away_from <= now < back_at
-        for part, limiter in enumerate(routers.limiters):
-            if step % 300 == part * 75:
-                calls.append(Call(routers, route, part).begin(now))
-            if step % 100 == 0:
-                limiter.tick(now, lambda _: True)
-        routers.exchange(now)
+        calls += now_and_then(routers, route, step)
     assert len(calls) >= 33 * count
     assert all(call.outcome == 0 for call in calls)
 
@@ -216,15 +223,9 @@ def test_who_is_far_under_the_limit_does_not_notice_that_the_store_has_lost_its_
     routers, route = Routers(count), a_route(24 * count, 24 * count)
     calls: list[Call] = []
     for step in range(6000):
-        now = START + step / 1000
         if step == forgets_at:
-            routers.store = Buckets(now)
-        for part, limiter in enumerate(routers.limiters):
-            if step % 300 == part * 75:
-                calls.append(Call(routers, route, part).begin(now))
-            if step % 100 == 0:
-                limiter.tick(now, lambda _: True)
-        routers.exchange(now)
+            routers.store = Buckets(START + step / 1000)
+        calls += now_and_then(routers, route, step)
     assert len(calls) >= 20 * count
     assert all(call.outcome == 0 for call in calls)
 
