@@ -23,7 +23,7 @@ import socket
 import sys
 from typing import Any, NamedTuple
 
-from . import main
+from . import main, own_pages
 
 ARGUMENT = "fork-server"
 MESSAGE_BYTES = 64
@@ -43,10 +43,46 @@ def serve() -> None:
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page that it marks
     gc.disable()
-    birth = _listen(control)
+    pages: own_pages.Pages = ()
+    birth = _watched()
+    if not isinstance(birth, Birth):
+        pages, birth = birth, _listen(control)
     control.close()
+    own_pages.take(pages)
     gc.enable()
     _become(birth)
+
+
+def _watched() -> Birth | own_pages.Pages:
+    """A Birth in the first child; in the server the pages that it wrote to, and nothing is left of it."""
+    try:
+        watched = own_pages.Watched()
+        birth, server = _birth(watched.order), os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            own_pages.end_with(server)
+            return birth
+        for descriptor in birth:
+            os.close(descriptor)
+        try:
+            return watched.ask()
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            watched.clear()
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"The pages that a load writes to are not known: {error!r}\n")
+        return ()
+
+
+def _birth(order: dict[str, Any]) -> Birth:
+    """Of a child that may run at once."""
+    file = os.memfd_create("order")
+    os.pwrite(file, json.dumps(order).encode(), 0)
+    gate_end, gate = os.pipe()
+    os.write(gate, b"\0")
+    os.close(gate)
+    return Birth(file, gate_end)
 
 
 def _take_control() -> socket.socket:

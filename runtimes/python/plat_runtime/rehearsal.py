@@ -26,7 +26,7 @@ from .functions import FunctionCaller
 
 HANDLER = "rehearsed"
 _CODE = str(Path(__file__).parent)
-_ORDER = {
+ORDER = {
     "function": "rehearsal",
     "version": 1,
     "handler": f"{HANDLER}.handler",
@@ -43,7 +43,7 @@ _CALL = (
     b'{"a": [1.5]}'
 )
 _VARIABLE = "PLAT_REHEARSAL"
-_ORDER_AS_SENT = json.dumps(_ORDER).encode()
+_ORDER_AS_SENT = json.dumps(ORDER).encode()
 _FILE = f"{_CODE}/{HANDLER}.py"
 _BYTECODE = marshal.dumps(compile("def handler(event, context):\n    return event\n", _FILE, "exec"))
 ANSWER_BYTES = 4096

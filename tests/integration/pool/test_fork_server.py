@@ -188,6 +188,43 @@ async def test_what_is_asked_of_one_that_has_ended_is_refused() -> None:
     assert await process.close() == "status -9"
 
 
+async def test_one_that_cannot_find_out_which_pages_are_written_to_forks_all_the_same(
+    data_dir: Path,
+) -> None:
+    env = {**system_environment(), "TMPDIR": str(data_dir / "there is none")}
+    process = ForkProcess(PYTHON.fork_argv, env)
+    await process.settled.wait()
+    assert process.is_ready
+    (await process.fork(ChildOrder({}, "/", "/dev/null", "/dev/null"))).__exit__(None, None, None)
+    assert "pages that a load writes to are not known: FileNotFoundError" in await process.close()
+
+
+async def test_one_that_is_killed_while_it_finds_it_out_leaves_no_process(path: str, data_dir: Path) -> None:
+    for _ in range(20):
+        process = ForkProcess(PYTHON.fork_argv, {**system_environment(), "TMPDIR": str(data_dir)})
+        await asyncio.wait_for(seen(path, process), PATIENCE_S)
+        os.kill(process.pid, signal.SIGKILL)
+        assert await process.close() == "status -9"
+        await eventually(lambda: not marked(path), "the child ends with it")
+
+
+async def seen(path: str, process: ForkProcess) -> None:
+    """The server has a child: it is watched, for some milliseconds."""
+    while len(marked(path)) < 2:
+        assert not process.is_ready, "it was not seen"
+        await asyncio.sleep(0)
+    await asyncio.sleep(random.uniform(0, 0.01))
+
+
+async def test_one_that_finds_it_out_leaves_nothing_of_it(data_dir: Path) -> None:
+    process = ForkProcess(PYTHON.fork_argv, {**system_environment(), "TMPDIR": str(data_dir)})
+    await process.settled.wait()
+    assert process.is_ready
+    assert not list(data_dir.iterdir())
+    assert not Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    assert await process.close() in ("status -9", "status 0"), "it had something to say"
+
+
 POOL = """
 import asyncio, sys
 from pathlib import Path
