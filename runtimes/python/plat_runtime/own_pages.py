@@ -96,12 +96,15 @@ class Watched:
 
     def _connected(self, deadline: float) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.settimeout(PATIENCE_S)
-        while (error := sock.connect_ex(self._path)) and time.monotonic() < deadline:
-            time.sleep(CONNECT_PAUSE_S)
-        if error:
+        try:
+            sock.settimeout(PATIENCE_S)
+            while (error := sock.connect_ex(self._path)) and time.monotonic() < deadline:
+                time.sleep(CONNECT_PAUSE_S)
+            if error:
+                raise OSError(error, os.strerror(error))
+        except BaseException:
             sock.close()
-            raise OSError(error, os.strerror(error))
+            raise
         return sock
 
 

@@ -75,12 +75,12 @@ def body(text: bytes, status: bytes = b"200 OK") -> bytes:
 
 
 @pytest.fixture
-def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[own_pages.Watched]:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+def watched(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[own_pages.Watched]:
+    monkeypatch.setenv("TMPDIR", str(data_dir))
     watched = own_pages.Watched()
     yield watched
     watched.clear()
-    assert not list(tmp_path.iterdir())
+    assert not list(data_dir.iterdir())
 
 
 def ask(watched: own_pages.Watched, *said: list[bytes]) -> own_pages.Pages:
@@ -118,3 +118,14 @@ def test_one_that_does_not_come(watched: own_pages.Watched, monkeypatch: pytest.
     monkeypatch.setattr(own_pages, "PATIENCE_S", 0.01)
     with pytest.raises(OSError):
         watched.ask()
+
+
+def test_a_path_that_is_too_long_for_a_socket(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = data_dir / ("x" * 100)
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    watched = own_pages.Watched()
+    with pytest.raises(OSError, match="too long"):
+        watched.ask()
+    watched.clear()
+    assert not list(folder.iterdir())
