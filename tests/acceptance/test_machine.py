@@ -15,15 +15,13 @@ GOOD = 'def handler(event, context):\n    return "good"\n'
 
 
 @pytest.fixture
-def tmpfs(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 24 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
+def tmpfs(data_dir: Path) -> Iterator[Path]:
+    """A file system of 24 MB, of the platform's data and the folders of its instances."""
     if os.geteuid() != 0:
         pytest.skip("mounting a small file system needs root")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(data_dir)], check=True)
+    yield data_dir
+    subprocess.run(["umount", "-l", str(data_dir)], check=True)
 
 
 def test_a_full_disk(tmpfs: Path) -> None:
@@ -39,6 +37,36 @@ def test_a_full_disk(tmpfs: Path) -> None:
         ballast.unlink()
         assert plat.deploy("good", GOOD + "# more\n")["version"] > 1
         assert plat.plat("invoke", "good") == "good"
+
+
+FILLS = """
+import os
+
+def handler(event, context):
+    with open(os.path.join(os.environ["TMPDIR"], "ballast"), "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError as error:
+            return error.strerror
+"""
+
+
+def test_a_function_that_fills_the_disk(tmpfs: Path) -> None:
+    """A process is not kept from it: the others serve on, and its end gives the space back."""
+    with platform(tmpfs, "process") as plat:
+        plat.deploy("good", GOOD)
+        plat.deploy("fills", FILLS, "[scale]\nmax = 1\nidle_s = 2\n")
+        assert plat.plat("invoke", "good") == "good"
+        assert plat.plat("invoke", "fills") == "No space left on device"
+        assert plat.plat("invoke", "good") == "good"
+        ran = plat.run("deploy", str(plat.write("good", GOOD + "# more\n")))
+        assert ran.code == 1
+        assert "No space left" in ran.err or "disk" in ran.err
+        plat.wait_for(lambda: not plat.instances("fills"))
+        plat.wait_for(lambda: plat.run("deploy", str(plat.write("good", GOOD + "# more\n"))).code == 0)
+        assert plat.plat("invoke", "good") == "good"
+        assert plat.plat("invoke", "fills") == "No space left on device"
 
 
 def _fill(path: Path) -> None:
