@@ -35,6 +35,7 @@ from plat.feed import (
 )
 from pool.away import GRACE_S
 from pool.health import UselessError
+from pool.launcher import LAST_WORD_S
 from pool.lifecycle import State
 from router.slots import InstanceSlots, SlotTable, VersionSlots, Waiter
 from tests.unit.pool.memory_driver import MemoryDriver
@@ -508,6 +509,7 @@ class World(RuleBasedStateMachine):
         self.orphans.clear()
         self.loading_ends(0)
         self.resuming_ends(0)
+        self.last_words_have_come()
         for _ in range(60):
             for seat, router in enumerate(self.routers):
                 self.reconnect(seat)
@@ -521,6 +523,11 @@ class World(RuleBasedStateMachine):
                 break
         assert not [call for router in self.routers for call in router.calls]
         self.every_slot_is_somewhere_once()
+
+    def last_words_have_come(self) -> None:
+        """Of instances that died while they loaded: the pool waits for them by the real clock."""
+        if any(member.died.done() for member in self.rig.fleet.members()):
+            self.loop.run_until_complete(asyncio.sleep(1.5 * LAST_WORD_S))
 
     def quiet(self) -> bool:
         busy = any(router.up or router.calls or self.rig.sent[router.name] for router in self.routers)
