@@ -294,8 +294,7 @@ class Dispatcher:
             self._scale(version, self._table.function(version.function))
             return
         if not self._to_balance:
-            call_soon = asyncio.get_running_loop().call_soon
-            call_soon(call_soon, self._balance_later)  # the link writes in the first of the two turns
+            asyncio.get_running_loop().call_soon(self._balance_later)
         self._to_balance.add(version_id)
 
     def _balance_later(self) -> None:
