@@ -48,9 +48,10 @@ def serve() -> None:
     if not isinstance(birth, Birth):
         pages, birth = birth, _listen(control)
     control.close()
-    own_pages.take(pages)
     gc.enable()
     _become(birth)
+    if "PLAT_HANDLER" not in os.environ:  # else somebody waits already
+        own_pages.take(pages)
 
 
 def _watched() -> Birth | own_pages.Pages:
@@ -58,12 +59,18 @@ def _watched() -> Birth | own_pages.Pages:
     try:
         watched = own_pages.Watched()
         birth, server = _birth(watched.order), os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            watched.clear()
+            raise
+        finally:
+            if os.getpid() == server:
+                for descriptor in birth:
+                    os.close(descriptor)
         if pid == 0:
             own_pages.end_with(server)
             return birth
-        for descriptor in birth:
-            os.close(descriptor)
         try:
             return watched.ask()
         finally:
